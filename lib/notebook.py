@@ -1,0 +1,81 @@
+"""What a notebook shows besides its figures; the only module that imports IPython."""
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from IPython.display import Code, Markdown, display
+
+from lib import config, runtime
+
+MARKS = {"holds": "✓", "fails": "✗", "unclear": "?", "holds with a correction": "✓*", "not tested": "–"}
+
+
+def headless() -> bool:
+    """Whether the notebook is executed by the runner, so that nobody can move a slider."""
+    return "POLYSEMANTICITY_OUT" in os.environ or "PAPERMILL_OUTPUT_PATH" in os.environ
+
+
+def say(text: str) -> None:
+    """Show Markdown whose numbers come from the run (an f-string), so that prose never disagrees with the figures."""
+    display(Markdown(inspect.cleandoc(text)))
+
+
+def show_config(context: runtime.Run) -> None:
+    """Show every setting with its meaning; one that differs from the default profile is in bold with the default
+    beside it."""
+    lines = [f"profile **{context.profile}**, seed {context.seed}, device {context.device}", ""]
+    lines += ["| setting | value | meaning |", "|---|---|---|"]
+    for name, value, default, meaning in config.rows(context.cfg, type(context.cfg)()):
+        shown = _cell(value) if value == default else f"**{_cell(value)}** (default {_cell(default)})"
+        lines.append(f"| `{name}` | {shown} | {meaning} |")
+    display(Markdown("\n".join(lines)))
+
+
+def show_claims(rows: Sequence[Mapping]) -> None:
+    """Show the verdict on every claim: what the paper says, what was measured with its interval, the rule."""
+    display(Markdown(claims_table(rows)))
+
+
+def claims_table(rows: Sequence[Mapping]) -> str:
+    """Return the claims as a Markdown table."""
+    lines = ["| | claim | measured [interval] | rule fixed before the run | verdict |", "|---|---|---|---|---|"]
+    for row in sorted(rows, key=lambda row: row["id"]):
+        cells = [
+            row["id"],
+            f"{row['claim']} *({row['source']}; {row['paper']})*",
+            measured_text(row) + (f" *{row['error']}*" if row["error"] else ""),
+            row["rule"],
+            f"{MARKS[row['verdict']]} **{row['verdict']}**" + (f": {row['note']}" if row["note"] else ""),
+        ]
+        lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def measured_text(row: Mapping) -> str:
+    """Return the measured values of a claim's row with their intervals, e.g. `slope -1.02 [-1.05, -0.99]`."""
+    parts = []
+    for quantity, value in row["measured"].items():
+        low, high = row["interval"][quantity]
+        parts.append(f"{quantity}: {_short(value)} [{_short(low)}, {_short(high)}]")
+    return "; ".join(parts)
+
+
+def show_source(function: Callable) -> None:
+    """Show the source of a library function, where reading it is the lesson."""
+    display(Code(inspect.getsource(function), language="python"))
+
+
+def _cell(value) -> str:
+    return ", ".join(
+        f"{item:g}" if isinstance(item, float) else str(item)
+        for item in (value if isinstance(value, tuple) else (value,))
+    )
+
+
+def _short(value: float | None) -> str:
+    return "∞" if value is None else f"{value:.3g}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,58 @@
+"""Where things are: the only module that knows folders.
+
+`lib.run` executes each notebook against a staging folder, which it names in the environment variable
+`POLYSEMANTICITY_OUT`; without it (a notebook opened by hand) figures go under `.cache/interactive/`, so exploring never
+touches the published figures.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent  # of the code
+
+
+def home() -> Path:
+    """The folder that notebooks are read from and figures published to; `POLYSEMANTICITY_HOME` names another."""
+    return Path(os.environ.get("POLYSEMANTICITY_HOME", ROOT))
+
+
+def notebooks() -> dict[str, Path]:
+    """The source notebooks by slug, in reading order: `notebooks/02_name_of_it.ipynb` has the slug `name_of_it`."""
+    found = sorted((home() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    return {path.stem.partition("_")[2]: path for path in found}
+
+
+def cache() -> Path:
+    """The store of results and all else that can be made again; `POLYSEMANTICITY_CACHE` moves it."""
+    return Path(os.environ.get("POLYSEMANTICITY_CACHE", home() / ".cache"))
+
+
+def published(profile: str, changed: bool) -> Path:
+    """Where a run's figures/ and docs/ go: the collection for the plain default profile, a folder of `out/` for others."""
+    if profile == "default" and not changed:
+        return home()
+    return home() / "out" / (f"{profile}-changed" if changed else profile)
+
+
+def figures(slug: str) -> Path:
+    """The folder this process writes one paper's figures and claims into, made if need be."""
+    folder = Path(os.environ.get("POLYSEMANTICITY_OUT", cache() / "interactive")) / "figures" / slug
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, sync it, rename it into place: a reader sees the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,203 @@
+"""How figures look and how they are saved; knows nothing of how their numbers were made.
+
+Colours go by role, the same in every figure: what was measured, what the paper predicts, the corrected theory,
+controls.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+from matplotlib import collections as mcollections
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from lib import paths, runtime
+
+# Okabe–Ito, told apart by the colour-blind and, with the line styles below, in greyscale
+MEASURED = "#0072B2"
+PAPER = "#D55E00"
+CORRECTED = "#009E73"
+CONTROL = "#8C8C8C"
+SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#4D4D4D")
+SEQUENTIAL = "viridis"
+DIVERGING = "RdBu_r"
+PAPER_LINE = {"color": PAPER, "linestyle": (0, (5, 2)), "linewidth": 1.8}
+CORRECTED_LINE = {"color": CORRECTED, "linestyle": "-", "linewidth": 1.8}
+CONTROL_LINE = {"color": CONTROL, "linestyle": ":", "linewidth": 1.5}
+
+
+def use_style() -> None:
+    """Set the one style of all figures."""
+    plt.rcdefaults()
+    plt.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "savefig.dpi": 160,
+            "figure.constrained_layout.use": True,
+            "font.size": 10,
+            "axes.titlesize": 11,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": matplotlib.cycler(color=SERIES),
+            "axes.grid": True,
+            "grid.color": "#E4E4E4",
+            "grid.linewidth": 0.6,
+            "axes.axisbelow": True,
+            "legend.frameon": False,
+            "legend.fontsize": 9,
+            "image.cmap": SEQUENTIAL,
+            "lines.linewidth": 1.6,
+            "lines.markersize": 4.5,
+            "svg.hashsalt": "polysemanticity",
+            "pdf.fonttype": 42,
+        }
+    )
+
+
+def band(ax: Axes, x, y, low, high, *, color=MEASURED, label: str, **line) -> Line2D:
+    """Draw a line with its error band and return the line."""
+    drawn = ax.plot(x, y, color=color, label=label, **line)[0]
+    ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0, label=f"{label}: interval")
+    _hide_from_legend(ax.collections[-1])
+    return drawn
+
+
+def heatmap(
+    ax: Axes, matrix, *, label: str, cmap=DIVERGING, limit: float | None = None, colorbar: bool = True, **image
+) -> None:
+    """Draw a matrix, rows downwards; a diverging map is centred at zero and spans ±limit (the largest size by
+    default)."""
+    matrix = np.asarray(matrix)
+    if cmap == DIVERGING:
+        limit = float(np.abs(matrix).max()) if limit is None else limit
+        image = {"vmin": -limit, "vmax": limit, **image}
+    drawn = ax.imshow(matrix, cmap=cmap, aspect="auto", interpolation="nearest", label=label, **image)
+    ax.grid(False)
+    if colorbar:
+        ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.85)
+
+
+def label_end(ax: Axes, line: Line2D, text: str, **style) -> None:
+    """Write `text` at the right end of a line, in its colour."""
+    x, y = line.get_xdata()[-1], line.get_ydata()[-1]
+    ax.annotate(
+        text,
+        (x, y),
+        xytext=(4, 0),
+        textcoords="offset points",
+        color=line.get_color(),
+        va="center",
+        fontsize=9,
+        **style,
+    )
+
+
+def save(fig: Figure, name: str, context: runtime.Run) -> None:
+    """Write the figure as PNG and PDF, the numbers drawn in it as CSV, and what it was made from as JSON.
+
+    Byte for byte the same for the same figure. Raises ValueError for a name that the paper's FIGURES does not declare.
+    """
+    runtime.check(name in context.figures, "name", name, f"one declared in FIGURES: {', '.join(context.figures)}")
+    folder = paths.figures(context.slug)
+    for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "ModDate": None})):
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format=suffix, metadata=metadata)
+        paths.write_atomically(folder / f"{name}.{suffix}", buffer.getvalue())
+    paths.write_atomically(folder / f"{name}.csv", drawn_numbers(fig).encode())
+    paths.write_atomically(folder / f"{name}.json", (json.dumps(provenance(name, context), indent=1) + "\n").encode())
+
+
+def provenance(name: str, context: runtime.Run) -> dict:
+    """Return what a figure was made from: paper, profile, settings, seed, device and the versions of the packages."""
+    return {
+        "figure": name,
+        "alt": context.figures[name],
+        "slug": context.slug,
+        "profile": context.label,
+        "settings": vars(context.cfg),
+        "seed": context.seed,
+        "device": context.device,
+        "versions": runtime.versions(),
+        "matplotlib": matplotlib.__version__,
+    }
+
+
+def drawn_numbers(fig: Figure) -> str:
+    """Return the numbers of every line, band, point, bar and image of a figure as CSV: panel, artist, label, x, y,
+    value.
+
+    Taken from the drawn artists, so the table cannot differ from the picture. `value` is an image's entry or a point's
+    colour;
+    a band has two rows per x, its outline; a polyline in three dimensions has z as its value.
+    """
+    buffer = io.StringIO()
+    table = csv.writer(buffer, lineterminator="\n")
+    table.writerow(["panel", "artist", "label", "x", "y", "value"])
+    for number, ax in enumerate(fig.axes):
+        if ax.get_label() == "<colorbar>":
+            continue
+        panel = ax.get_title(loc="left") or ax.get_title() or f"panel {number}"
+        for artist, label, x, y, value in _artists(ax):
+            table.writerow([panel.replace("\n", " "), artist, label, *(_number(item) for item in (x, y, value))])
+    return buffer.getvalue()
+
+
+def _artists(ax: Axes) -> Iterator[tuple]:
+    for line in ax.lines:
+        data = line.get_data_3d() if hasattr(line, "get_data_3d") else line.get_data()
+        x, y = (np.atleast_1d(values) for values in data[:2])
+        z = np.atleast_1d(data[2]) if len(data) == 3 else [None] * len(x)
+        yield from (("line", line.get_label(), *point) for point in zip(x, y, z, strict=True))
+    for collection in ax.collections:
+        yield from _collection(collection)
+    for patch in ax.patches:
+        if hasattr(patch, "get_height"):
+            yield (
+                "bar",
+                patch.get_label(),
+                patch.get_x() + patch.get_width() / 2,
+                patch.get_y() + patch.get_height(),
+                None,
+            )
+    for image in ax.images:
+        entries = np.asarray(image.get_array())
+        if entries.ndim == 2:  # a photograph's pixels are not numbers to look up
+            yield from (
+                ("image", image.get_label(), column, row, entries[row, column])
+                for row, column in np.ndindex(entries.shape)
+            )
+
+
+def _collection(collection) -> Iterator[tuple]:
+    label = getattr(collection, "table_label", None) or collection.get_label()
+    if isinstance(collection, mcollections.PathCollection):
+        colours = collection.get_array()
+        points = np.atleast_2d(collection.get_offsets())
+        values = [None] * len(points) if colours is None else np.ravel(colours)
+        yield from (("point", label, x, y, value) for (x, y), value in zip(points, values, strict=True))
+    elif isinstance(collection, mcollections.QuadMesh):
+        corners, values = collection.get_coordinates(), np.asarray(collection.get_array())
+        centres = (corners[:-1, :-1] + corners[1:, 1:]) / 2
+        for row, column in np.ndindex(values.shape):
+            yield "mesh", label, *centres[row, column], values[row, column]
+    elif isinstance(collection, (mcollections.PolyCollection, mcollections.LineCollection)):
+        kind = "band" if isinstance(collection, mcollections.PolyCollection) else "segment"
+        for path in collection.get_paths():
+            yield from ((kind, label, x, y, None) for x, y in path.vertices)
+
+
+def _hide_from_legend(collection) -> None:
+    collection.table_label = collection.get_label()
+    collection.set_label("_interval")
+
+
+def _number(value) -> str:
+    return "" if value is None or value is np.ma.masked else f"{float(value):.6g}"

@@ -1,0 +1,364 @@
+"""Regenerate every figure: what `./run_all.sh` calls.
+
+Each notebook is executed in a process of its own against a staging folder. It succeeded only if papermill had nothing
+to object to,
+every code cell ran without an error, every figure that the paper declares was written, and every claim has its row;
+only then do its
+figures and its executed copy replace the published ones, all at once.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import filecmp
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import nbformat
+import psutil
+
+from lib import config, execute, paths, readme, runtime
+
+LIMITS = {"smoke": 600, "default": 3600}  # seconds one notebook may take; other profiles have no limit
+TOKEN = "POLYSEMANTICITY_RUN"  # in the environment of every process that a run starts
+SUFFIXES = ("png", "pdf", "csv", "json")
+
+
+@dataclasses.dataclass
+class Job:
+    """One notebook of a run, from its start to its outcome."""
+
+    slug: str
+    source: Path
+    paper: ModuleType
+    staging: Path
+    sockets: Path  # a folder with a short name: a socket's path may have about 100 characters
+    parameters: dict
+    process: subprocess.Popen | None = None
+    started: float = 0.0
+    seconds: float = 0.0
+    shown: int = 0  # bytes of its progress file that were shown
+    failure: str | None = None
+    summary: str = ""
+
+    @property
+    def executed(self) -> Path:
+        return self.staging / self.source.name
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line asks for; 0 only if every notebook succeeded, 2 if the request itself is refused."""
+    options = _parser().parse_args(arguments)
+    try:
+        papers = selected(options.only)
+        if options.list:
+            print(listing(papers))
+            return 0
+        overrides = dict(config.parse(text) for text in options.set)
+        jobs = prepare(papers, options, overrides)
+    except ValueError as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 2
+    return run(jobs, options, changed=bool(overrides) or options.seed != 0)
+
+
+def selected(only: list[str] | None) -> dict[str, Path]:
+    """Return the notebooks by slug, or those asked for; ValueError for an unknown slug, with the nearest."""
+    notebooks = paths.notebooks()
+    runtime.check(len(notebooks) > 0, "notebooks", str(paths.home() / "notebooks"), "a folder with NN_slug.ipynb files")
+    for slug in only or []:
+        if slug not in notebooks:
+            nearest = difflib.get_close_matches(slug, notebooks, n=1, cutoff=0.3)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise ValueError(f"slug {slug!r} is unknown: allowed is one of {', '.join(notebooks)}{hint}")
+    return {slug: path for slug, path in notebooks.items() if not only or slug in only}
+
+
+def listing(papers: dict[str, Path]) -> str:
+    """Return what can be run: notebooks with their figures, claims, profiles and settings."""
+    lines = []
+    for slug, path in papers.items():
+        paper = importlib.import_module(f"lib.papers.{slug}")
+        lines += [f"{slug}  ({path.name})", f"    {paper.TITLE}"]
+        lines += [f"    profiles  {', '.join(paper.PROFILES)}", f"    claims    {', '.join(paper.CLAIMS)}"]
+        lines += [f"    figures   {', '.join(paper.FIGURES)}", "    settings (--set)"]
+        for name, value, _, meaning in config.rows(paper.Config(), paper.Config()):
+            lines.append(f"        {name} = {json.dumps(value)}  {meaning}")
+    return "\n".join(lines)
+
+
+def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dict) -> list[Job]:
+    """Return the jobs with their parameters checked: a bad value is refused before anything runs."""
+    modules = {slug: importlib.import_module(f"lib.papers.{slug}") for slug in papers}
+    fields = {slug: {field.name for field in dataclasses.fields(paper.Config)} for slug, paper in modules.items()}
+    for name in overrides:
+        if not any(name in known for known in fields.values()):
+            everything = sorted(set().union(*fields.values()))
+            nearest = difflib.get_close_matches(name, everything, n=1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise ValueError(f"field {name!r} is unknown: allowed is one of {', '.join(everything)}{hint}")
+    scratch = paths.cache() / "staging"
+    jobs = []
+    for slug, source in papers.items():
+        own = {name: value for name, value in overrides.items() if name in fields[slug]}
+        runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=options.device, overrides=own)
+        asked = {"profile": options.profile, "seed": options.seed, "device": options.device, "overrides": own}
+        usual = {"profile": "default", "seed": 0, "device": "auto", "overrides": {}}
+        parameters = {name: value for name, value in asked.items() if value != usual[name]}
+        staging = scratch / f"{slug}-{uuid.uuid4().hex[:8]}"
+        sockets = Path(tempfile.gettempdir()) / f"kernel-{staging.name[-8:]}"
+        jobs.append(Job(slug, source, modules[slug], staging, sockets, parameters))
+    return jobs
+
+
+def run(jobs: list[Job], options: argparse.Namespace, changed: bool) -> int:
+    """Execute the jobs, at most `--jobs` at once, publish each that succeeded, and print the table."""
+    token = uuid.uuid4().hex
+    signal.signal(signal.SIGTERM, _interrupt)
+    place = paths.published(options.profile, changed)
+    limit = options.timeout or LIMITS.get(options.profile)
+    waiting, running = list(jobs), []
+    started = time.monotonic()
+    try:
+        while waiting or running:
+            while waiting and len(running) < options.jobs:
+                running.append(_launch(waiting.pop(0), token, options.force))
+            for job in list(running):
+                _show_progress(job)
+                if _ended(job, limit):
+                    running.remove(job)
+                    _conclude(job, place, token)
+            time.sleep(0.1)
+        if place == paths.home() and not any(job.failure for job in jobs):
+            readme.update()
+    except KeyboardInterrupt:
+        print("interrupted: every process that was started is being ended; finished results are kept", file=sys.stderr)
+        return 130
+    finally:
+        end_processes(token)
+        for job in jobs:
+            shutil.rmtree(job.staging, ignore_errors=True)
+            shutil.rmtree(job.sockets, ignore_errors=True)
+    print(_table(jobs, place, time.monotonic() - started))
+    return 1 if any(job.failure for job in jobs) else 0
+
+
+def _launch(job: Job, token: str, force: bool) -> Job:
+    job.staging.mkdir(parents=True)
+    job.sockets.mkdir(mode=0o700)
+    execute.write_kernelspec(job.staging / "jupyter")
+    environment = os.environ | {
+        TOKEN: f"{token}/{job.slug}",
+        "POLYSEMANTICITY_OUT": str(job.staging),
+        "POLYSEMANTICITY_PROGRESS": str(job.staging / "progress.txt"),
+        "POLYSEMANTICITY_FORCE": token if force else "",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")])),
+        "PYTHONHASHSEED": "0",
+        "JUPYTER_PATH": str(job.staging / "jupyter"),
+        "IPYTHONDIR": str(job.staging / "ipython"),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    arguments = [str(job.source), str(job.executed), json.dumps(job.parameters), str(job.sockets)]
+    with (job.staging / "log.txt").open("wb") as log:
+        job.process = subprocess.Popen(
+            [sys.executable, "-m", "lib.execute", *arguments],
+            cwd=paths.ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    job.started = time.monotonic()
+    print(f"{job.slug}: running {_changes(job.parameters)}", flush=True)
+    return job
+
+
+def _changes(parameters: dict) -> str:
+    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "the default profile"
+
+
+def _show_progress(job: Job) -> None:
+    try:
+        with (job.staging / "progress.txt").open() as file:
+            file.seek(job.shown)
+            for line in file:
+                print(f"{job.slug}: {time.monotonic() - job.started:4.0f} s  {line.rstrip()}", flush=True)
+            job.shown = file.tell()
+    except FileNotFoundError:
+        pass
+
+
+def _ended(job: Job, limit: float | None) -> bool:
+    job.seconds = time.monotonic() - job.started
+    if job.process.poll() is not None:
+        return True
+    if limit is not None and job.seconds > limit:
+        job.failure = f"ran longer than the limit of {limit:g} s (--timeout): ended"
+        return True
+    return False
+
+
+def _conclude(job: Job, place: Path, token: str) -> None:
+    """Decide whether a job that ended is a success, and publish it if so."""
+    end_processes(f"{token}/{job.slug}")
+    _show_progress(job)
+    job.failure = job.failure or failure(job)
+    if job.failure is None:
+        publish(job, place)
+        rows = json.loads((place / "figures" / job.slug / "claims.json").read_text())
+        verdicts = Counter(row["verdict"] for row in rows)
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        job.summary = f"{len(job.paper.FIGURES)} figures; claims: {counted}"
+    else:
+        job.summary = job.failure + _kept_log(job)
+    print(f"{job.slug}: {'failed' if job.failure else 'done'} after {job.seconds:.0f} s: {job.summary}", flush=True)
+
+
+def failure(job: Job) -> str | None:
+    """Return why a job is not a success, or None."""
+    reason = job.staging / "reason.txt"
+    if reason.exists():
+        return reason.read_text().strip()
+    if job.process.returncode != 0:
+        return f"the process that executes the notebook ended with status {job.process.returncode}"
+    if not job.executed.exists():
+        return "no executed copy was written"
+    executed = nbformat.read(job.executed, as_version=4)
+    found = execute.parameters_problem(nbformat.read(job.source, as_version=4)) or execute.problem(executed)
+    return found or _missing_outputs(job)
+
+
+def _missing_outputs(job: Job) -> str | None:
+    folder = job.staging / "figures" / job.slug
+    for name in job.paper.FIGURES:
+        for suffix in SUFFIXES:
+            if not (folder / f"{name}.{suffix}").exists():
+                return f"figure {name!r} is declared but its .{suffix} was not written"
+    if not (folder / "claims.json").exists():
+        return "claims.json was not written"
+    judged = {row["id"] for row in json.loads((folder / "claims.json").read_text())}
+    if judged != set(job.paper.CLAIMS):
+        return f"claims {', '.join(sorted(judged ^ set(job.paper.CLAIMS)))} are declared or judged, not both"
+    return None
+
+
+def publish(job: Job, place: Path) -> None:
+    """Replace the published figures and executed copy by those of a job that succeeded; equal ones are left
+    untouched."""
+    clean = execute.cleaned(nbformat.read(job.executed, as_version=4))
+    document = (nbformat.writes(clean).rstrip("\n") + "\n").encode()
+    target = place / "docs" / job.source.name
+    replace_folder(job.staging / "figures" / job.slug, place / "figures" / job.slug)
+    if not target.exists() or target.read_bytes() != document:
+        paths.write_atomically(target, document)
+
+
+def replace_folder(new: Path, old: Path) -> None:
+    """Put the folder `new` in the place of `old` by two renames; a change that was cut off between them is mended
+    first."""
+    old.parent.mkdir(parents=True, exist_ok=True)
+    aside = old.with_name(f".{old.name}.old")
+    if aside.exists() and not old.exists():
+        aside.rename(old)
+    shutil.rmtree(aside, ignore_errors=True)
+    if old.exists() and _same_files(new, old):
+        return
+    beside = Path(tempfile.mkdtemp(dir=old.parent, prefix=f".{old.name}.", suffix=".new"))
+    try:
+        shutil.copytree(new, beside, dirs_exist_ok=True)
+        beside.chmod(0o755)
+        if old.exists():
+            old.rename(aside)
+        beside.rename(old)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    names = sorted(path.name for path in one.iterdir())
+    if names != sorted(path.name for path in other.iterdir()):
+        return False
+    return all(filecmp.cmp(one / name, other / name, shallow=False) for name in names)
+
+
+def _kept_log(job: Job) -> str:
+    """Keep the output of a failed notebook and say where."""
+    kept = paths.cache() / "failed" / job.slug
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    for name in ("log.txt", job.source.name):
+        if (job.staging / name).exists():
+            shutil.copy(job.staging / name, kept / name)
+    return f" (its log and partial copy: {os.path.relpath(kept)})"
+
+
+def end_processes(token: str) -> None:
+    """End every process whose environment has the token: the notebook's, its kernel, the kernel's workers, orphans
+    too."""
+    for _ in range(3):  # a process may start another while the first pass looks
+        found = [process for process in psutil.process_iter() if _has_token(process, token)]
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if not found:
+            return
+        psutil.wait_procs(found, timeout=5)
+
+
+def _has_token(process: psutil.Process, token: str) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(TOKEN, "").startswith(token)
+    except (psutil.Error, OSError):
+        return False
+
+
+def _table(jobs: list[Job], place: Path, seconds: float) -> str:
+    lines = ["", f"{'notebook':28} {'outcome':8} {'seconds':>7}  what"]
+    for job in jobs:
+        lines.append(f"{job.slug:28} {'failed' if job.failure else 'ok':8} {job.seconds:7.0f}  {job.summary}")
+    good = sum(job.failure is None for job in jobs)
+    where = os.path.relpath(place)
+    lines.append(f"{good} of {len(jobs)} succeeded in {seconds:.0f} s; figures/ and docs/ are under {where}")
+    return "\n".join(lines)
+
+
+def _interrupt(signum, frame):
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate every figure of the collection.")
+    parser.add_argument("--profile", default="default", help="smoke, default or paper")
+    parser.add_argument("--only", nargs="+", metavar="SLUG", help="only these notebooks")
+    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="notebooks at once (default: 1)")
+    parser.add_argument("--device", default="auto", help="auto (CUDA when it is there), cpu, cuda or cuda:N")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the whole run (default: 0)")
+    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="change settings")
+    parser.add_argument("--force", action="store_true", help="compute everything again, whatever the store has")
+    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="end a notebook that takes longer")
+    parser.add_argument("--list", action="store_true", help="say what can be run, and run nothing")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed is a whole number of at least 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Shared set-up: shapes in the signatures of the pure modules are checked, and every test has its own store and output folder."""
+
+import dataclasses
+import types
+
+import pytest
+from jaxtyping import install_import_hook
+
+PURE = ("spectra", "projections", "stimuli", "information", "codes", "autoencoders", "incidental", "winner", "capacity")
+
+install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")
+
+from lib import config, runtime  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    """Keep each test's results and figures away from the repository's and from other tests'."""
+    monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("POLYSEMANTICITY_OUT", str(tmp_path / "out"))
+    monkeypatch.delenv("POLYSEMANTICITY_FORCE", raising=False)
+    monkeypatch.delenv("POLYSEMANTICITY_PROGRESS", raising=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyConfig:
+    """Settings of a paper that exists only here."""
+
+    n_seeds: int = config.setting(3, "number of seeds", low=1)
+    threads: int = config.setting(1, "threads per worker", low=1)
+    rate: float = config.setting(0.5, "a rate", low=0, high=1)
+    sizes: tuple[int, ...] = config.setting((4, 8), "sizes", low=1)
+    kind: str = config.setting("a", "a choice", choices=("a", "b"))
+
+
+@pytest.fixture
+def toy_paper():
+    """A paper module with the least that the runtime asks for."""
+    paper = types.SimpleNamespace()
+    paper.SLUG, paper.TITLE, paper.PAPER = "toy", "A toy", "Nobody (2026)"
+    paper.Config = ToyConfig
+    paper.PROFILES = {"smoke": {"n_seeds": 2}, "default": {}, "paper": {"n_seeds": 10}}
+    paper.FIGURES = {"fig1_toy": "A line that rises from zero to one."}
+    paper.CLAIMS = {}
+    return paper
+
+
+@pytest.fixture
+def toy_run(toy_paper):
+    """A run of the toy paper in the default profile."""
+    return runtime.start(toy_paper, profile="default", seed=0, device="cpu", overrides={})

@@ -1,0 +1,76 @@
+"""The layers: imports only point down, and a file's place says what may be in it."""
+
+import ast
+
+import pytest
+
+from lib import paths
+
+LEVELS = {
+    0: ("config", "paths", "runtime", "codedigest"),
+    1: (
+        "spectra", "wishart", "projections", "stimuli", "information", "codes", "autoencoders", "incidental", "winner", "capacity",
+        "plots", "claims",
+    ),
+    2: ("data", "models", "train", "sweep"),
+    3: ("mine",),
+    5: ("notebook", "run", "execute", "readme"),
+}  # fmt: skip
+LEVEL = {f"lib.{name}": level for level, names in LEVELS.items() for name in names}
+MODULES = sorted(path for path in (paths.ROOT / "lib").rglob("*.py") if path.name != "__init__.py")
+
+
+def name_of(path):
+    return ".".join(path.relative_to(paths.ROOT).with_suffix("").parts)
+
+
+def level_of(module):
+    return 4 if module.startswith("lib.papers.") else LEVEL[module]
+
+
+def imports_of(path):
+    """Every imported module of a file, `from lib import x` as lib.x, wherever in the file it stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module in ("lib", "lib.papers"):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def test_every_module_has_a_level():
+    assert {name_of(path) for path in MODULES if "papers" not in path.parts} <= set(LEVEL)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_down(path):
+    module = name_of(path)
+    for imported in imports_of(path):
+        if not imported.startswith("lib."):
+            continue
+        assert level_of(imported) <= level_of(module), f"{module} imports {imported} from above"
+        assert not (level_of(module) == 4 and level_of(imported) == 4), f"{module} imports another paper: {imported}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_each_layer_uses_only_what_it_may(path):
+    module, imported = name_of(path), {name.partition(".")[0] for name in imports_of(path)}
+    if module != "lib.notebook":
+        assert "IPython" not in imported, "only lib/notebook.py imports IPython"
+    if module.startswith("lib.papers."):
+        assert not imported & {"matplotlib", "seaborn"} and "lib.plots" not in set(imports_of(path)), (
+            "papers never plot"
+        )
+    assert "pickle" not in imported
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_library_neither_prints_nor_seeds_globally(path):
+    text = path.read_text()
+    assert "np.random.seed" not in text and "manual_seed_all" not in text
+    calls = [node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    if name_of(path) != "lib.run":
+        assert not [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]

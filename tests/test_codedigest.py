@@ -1,0 +1,121 @@
+"""The digest of reachable code changes with exactly the code that a worker reaches."""
+
+import importlib
+import sys
+
+import pytest
+
+from lib import codedigest, paths
+
+FILES = {
+    "helper.py": '''
+"""A module."""
+SCALE = 2
+UNUSED = 3
+def used(x):
+    """Docstring."""
+    return inner(x)
+def inner(x):
+    return x + 1  # a comment
+class Kept:
+    def method(self): return SCALE
+def never(x):
+    return UNUSED
+''',
+    "other.py": "def direct(x):\n    return x\ndef also(x):\n    return -x\n",
+    "worker.py": """
+from lib import helper
+from lib.other import direct
+import math
+LEVEL = [1, 2]
+def work(*, seed, device):
+    return {"a": helper.used(direct(seed)) + LEVEL[0] + math.pi}
+def whole(*, seed, device):
+    return {"a": call(helper)}
+def call(module):
+    return module.SCALE
+def makes(*, seed, device):
+    return helper.Kept().method()
+""",
+}
+
+
+class NamedPlace:
+    """Stands for a function: a module and a name in it."""
+
+    def __init__(self, module, name):
+        self.__module__, self.__name__ = module, name
+
+
+@pytest.fixture
+def digest(tmp_path, monkeypatch):
+    """Write a small library, with edits, and return the digest of one of its workers."""
+    library = tmp_path / "lib"
+    library.mkdir()
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+
+    def of(name, **edits):
+        for file, text in FILES.items():
+            before, after = edits.get(file.removesuffix(".py"), ("", ""))
+            assert before in text
+            (library / file).write_text(text.replace(before, after, 1) if before else text)
+        codedigest._parse.cache_clear()
+        codedigest.digest.cache_clear()
+        return codedigest.digest(NamedPlace("lib.worker", name))
+
+    yield of
+    codedigest._parse.cache_clear()
+    codedigest.digest.cache_clear()
+
+
+REACHED = {
+    "a function of an imported module": {"helper": ("inner(x)\n", "inner(2 * x)\n")},
+    "what that function calls": {"helper": ("x + 1", "x + 2")},
+    "a function imported by name": {"other": ("return x", "return 2 * x")},
+    "a constant": {"worker": ("[1, 2]", "[3, 2]")},
+    "the worker itself": {"worker": ("math.pi", "math.e")},
+}
+NOT_REACHED = {
+    "a comment": {"helper": ("# a comment", "# another")},
+    "a docstring": {"helper": ('"""Docstring."""', '"""Another."""')},
+    "layout": {"helper": ("def never", "\n\n\ndef never")},
+    "a function nobody calls": {"helper": ("return UNUSED", "return 2 * UNUSED")},
+    "a constant nobody reads": {"helper": ("UNUSED = 3", "UNUSED = 4")},
+    "another function of that module": {"other": ("return -x", "return 0")},
+    "another worker": {"worker": ("module.SCALE", "module.UNUSED")},
+}
+
+
+@pytest.mark.parametrize("edit", REACHED)
+def test_edit_of_reached_code_changes_the_digest(digest, edit):
+    assert digest("work") != digest("work", **REACHED[edit])
+
+
+@pytest.mark.parametrize("edit", NOT_REACHED)
+def test_other_edits_do_not(digest, edit):
+    assert digest("work") == digest("work", **NOT_REACHED[edit])
+
+
+def test_module_used_as_a_value_counts_whole(digest):
+    assert digest("whole") != digest("whole", **NOT_REACHED["a constant nobody reads"])
+
+
+def test_methods_and_what_they_read_are_reached(digest):
+    assert digest("makes") != digest("makes", helper=("SCALE = 2", "SCALE = 5"))
+    assert digest("makes") == digest("makes", helper=("x + 1", "x + 2"))
+
+
+def test_functions_without_a_file_are_refused():
+    original = sys.modules["__main__"]
+    try:
+        sys.modules["__main__"] = type(sys)("__main__")
+        with pytest.raises(ValueError, match="allowed is a module with a source file"):
+            codedigest.digest(NamedPlace("__main__", "work"))
+    finally:
+        sys.modules["__main__"] = original
+
+
+def test_every_paper_has_a_digest():
+    for slug in paths.notebooks():
+        paper = importlib.import_module(f"lib.papers.{slug}")
+        assert len(codedigest.digest(paper.Config)) == 64

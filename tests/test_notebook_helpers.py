@@ -1,0 +1,49 @@
+"""What notebooks show: settings, prose with numbers, claims."""
+
+import pytest
+
+from lib import claims, notebook, runtime
+from lib.claims import Claim
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    collected = []
+    monkeypatch.setattr(notebook, "display", lambda item: collected.append(item.data))
+    return collected
+
+
+def test_config_table_marks_differences(toy_paper, shown):
+    notebook.show_config(runtime.start(toy_paper, profile="smoke", seed=0, device="cpu", overrides={}))
+    assert "| `n_seeds` | **2** (default 3) | number of seeds |" in shown[0]
+    assert "| `rate` | 0.5 | a rate |" in shown[0]
+
+
+def test_prose_is_dedented(shown):
+    notebook.say(
+        """
+        Slope **2**
+        and more
+        """
+    )
+    assert shown == ["Slope **2**\nand more"]
+
+
+def test_claims_table(toy_run, shown):
+    claim = Claim("TO-01", "a | b", "Nobody", "one", {"slope": (0, 1)}, "because.")
+    row = claims.verdict(claim, {"slope": claims.Estimate(0.5, 0.25, 0.75)}, toy_run, error="exact", note="as expected")
+    notebook.show_claims([row])
+    assert "a \\| b" in shown[0] and "slope: 0.5 [0.25, 0.75] *exact*" in shown[0]
+    assert "✓ **holds**: as expected" in shown[0]
+
+
+def test_source_is_shown(shown):
+    notebook.show_source(claims.exact)
+    assert "def exact" in str(shown[0])
+
+
+def test_headless_under_the_runner(monkeypatch):
+    assert notebook.headless()
+    monkeypatch.delenv("POLYSEMANTICITY_OUT")
+    monkeypatch.delenv("PAPERMILL_OUTPUT_PATH", raising=False)
+    assert not notebook.headless()
