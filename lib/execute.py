@@ -18,7 +18,7 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from lib import paths
+from lib import paths, processes
 
 KERNEL = "python3"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -88,6 +88,7 @@ def _one_line(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Execute the notebook that the arguments name; 0 if papermill had nothing to object to."""
+    processes.end_with_parent()
     source, target, parameters, sockets = arguments
     source, target = Path(source), Path(target)
     try:

@@ -29,7 +29,7 @@ def cache() -> Path:
 
 
 def published(profile: str, changed: bool) -> Path:
-    """Where a run's figures/ and docs/ go: the collection for the plain default profile, a folder of `out/` for others."""
+    """Where a run's figures/ and docs/ go: the collection itself for the plain default profile, else a folder of `out/`."""
     if profile == "default" and not changed:
         return home()
     return home() / "out" / (f"{profile}-changed" if changed else profile)

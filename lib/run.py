@@ -8,10 +8,8 @@ figures and its executed copy replace the published ones, all at once.
 """
 
 import argparse
-import contextlib
 import dataclasses
 import difflib
-import filecmp
 import importlib
 import json
 import os
@@ -26,14 +24,9 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
-import nbformat
-import psutil
-
-from lib import config, execute, paths, readme, runtime
+from lib import config, execute, paths, processes, publish, readme, runtime
 
 LIMITS = {"smoke": 600, "default": 3600}  # seconds one notebook may take; other profiles have no limit
-TOKEN = "POLYSEMANTICITY_RUN"  # in the environment of every process that a run starts
-SUFFIXES = ("png", "pdf", "csv", "json")
 
 
 @dataclasses.dataclass
@@ -147,7 +140,7 @@ def run(jobs: list[Job], options: argparse.Namespace, changed: bool) -> int:
         print("interrupted: every process that was started is being ended; finished results are kept", file=sys.stderr)
         return 130
     finally:
-        end_processes(token)
+        processes.end_all(token)
         for job in jobs:
             shutil.rmtree(job.staging, ignore_errors=True)
             shutil.rmtree(job.sockets, ignore_errors=True)
@@ -160,7 +153,7 @@ def _launch(job: Job, token: str, force: bool) -> Job:
     job.sockets.mkdir(mode=0o700)
     execute.write_kernelspec(job.staging / "jupyter")
     environment = os.environ | {
-        TOKEN: f"{token}/{job.slug}",
+        processes.TOKEN: f"{token}/{job.slug}",
         "POLYSEMANTICITY_OUT": str(job.staging),
         "POLYSEMANTICITY_PROGRESS": str(job.staging / "progress.txt"),
         "POLYSEMANTICITY_FORCE": token if force else "",
@@ -213,11 +206,11 @@ def _ended(job: Job, limit: float | None) -> bool:
 
 def _conclude(job: Job, place: Path, token: str) -> None:
     """Decide whether a job that ended is a success, and publish it if so."""
-    end_processes(f"{token}/{job.slug}")
+    processes.end_all(f"{token}/{job.slug}")
     _show_progress(job)
-    job.failure = job.failure or failure(job)
+    job.failure = job.failure or _failure(job)
     if job.failure is None:
-        publish(job, place)
+        publish.publish(job.slug, job.executed, place)
         rows = json.loads((place / "figures" / job.slug / "claims.json").read_text())
         verdicts = Counter(row["verdict"] for row in rows)
         counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
@@ -227,72 +220,13 @@ def _conclude(job: Job, place: Path, token: str) -> None:
     print(f"{job.slug}: {'failed' if job.failure else 'done'} after {job.seconds:.0f} s: {job.summary}", flush=True)
 
 
-def failure(job: Job) -> str | None:
-    """Return why a job is not a success, or None."""
+def _failure(job: Job) -> str | None:
     reason = job.staging / "reason.txt"
     if reason.exists():
         return reason.read_text().strip()
     if job.process.returncode != 0:
         return f"the process that executes the notebook ended with status {job.process.returncode}"
-    if not job.executed.exists():
-        return "no executed copy was written"
-    executed = nbformat.read(job.executed, as_version=4)
-    found = execute.parameters_problem(nbformat.read(job.source, as_version=4)) or execute.problem(executed)
-    return found or _missing_outputs(job)
-
-
-def _missing_outputs(job: Job) -> str | None:
-    folder = job.staging / "figures" / job.slug
-    for name in job.paper.FIGURES:
-        for suffix in SUFFIXES:
-            if not (folder / f"{name}.{suffix}").exists():
-                return f"figure {name!r} is declared but its .{suffix} was not written"
-    if not (folder / "claims.json").exists():
-        return "claims.json was not written"
-    judged = {row["id"] for row in json.loads((folder / "claims.json").read_text())}
-    if judged != set(job.paper.CLAIMS):
-        return f"claims {', '.join(sorted(judged ^ set(job.paper.CLAIMS)))} are declared or judged, not both"
-    return None
-
-
-def publish(job: Job, place: Path) -> None:
-    """Replace the published figures and executed copy by those of a job that succeeded; equal ones are left
-    untouched."""
-    clean = execute.cleaned(nbformat.read(job.executed, as_version=4))
-    document = (nbformat.writes(clean).rstrip("\n") + "\n").encode()
-    target = place / "docs" / job.source.name
-    replace_folder(job.staging / "figures" / job.slug, place / "figures" / job.slug)
-    if not target.exists() or target.read_bytes() != document:
-        paths.write_atomically(target, document)
-
-
-def replace_folder(new: Path, old: Path) -> None:
-    """Put the folder `new` in the place of `old` by two renames; a change that was cut off between them is mended
-    first."""
-    old.parent.mkdir(parents=True, exist_ok=True)
-    aside = old.with_name(f".{old.name}.old")
-    if aside.exists() and not old.exists():
-        aside.rename(old)
-    shutil.rmtree(aside, ignore_errors=True)
-    if old.exists() and _same_files(new, old):
-        return
-    beside = Path(tempfile.mkdtemp(dir=old.parent, prefix=f".{old.name}.", suffix=".new"))
-    try:
-        shutil.copytree(new, beside, dirs_exist_ok=True)
-        beside.chmod(0o755)
-        if old.exists():
-            old.rename(aside)
-        beside.rename(old)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _same_files(one: Path, other: Path) -> bool:
-    names = sorted(path.name for path in one.iterdir())
-    if names != sorted(path.name for path in other.iterdir()):
-        return False
-    return all(filecmp.cmp(one / name, other / name, shallow=False) for name in names)
+    return publish.problem(job.paper, job.source, job.executed)
 
 
 def _kept_log(job: Job) -> str:
@@ -304,26 +238,6 @@ def _kept_log(job: Job) -> str:
         if (job.staging / name).exists():
             shutil.copy(job.staging / name, kept / name)
     return f" (its log and partial copy: {os.path.relpath(kept)})"
-
-
-def end_processes(token: str) -> None:
-    """End every process whose environment has the token: the notebook's, its kernel, the kernel's workers, orphans
-    too."""
-    for _ in range(3):  # a process may start another while the first pass looks
-        found = [process for process in psutil.process_iter() if _has_token(process, token)]
-        for process in found:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        if not found:
-            return
-        psutil.wait_procs(found, timeout=5)
-
-
-def _has_token(process: psutil.Process, token: str) -> bool:
-    try:
-        return process.pid != os.getpid() and process.environ().get(TOKEN, "").startswith(token)
-    except (psutil.Error, OSError):
-        return False
 
 
 def _table(jobs: list[Job], place: Path, seconds: float) -> str:

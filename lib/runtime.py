@@ -4,11 +4,10 @@ import contextlib
 import hashlib
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -181,16 +180,3 @@ def report(line: str) -> None:
 
 def _interactive() -> bool:
     return "ipykernel" in sys.modules and os.environ.get("POLYSEMANTICITY_OUT") is None and "pytest" not in sys.modules
-
-
-@cache
-def end_with_parent() -> None:
-    """End this process within a second of its parent's end, so that a killed run leaves no workers behind."""
-    parent = os.getppid()
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()

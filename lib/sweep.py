@@ -21,7 +21,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 
-from lib import codedigest, paths, runtime
+from lib import codedigest, paths, processes, runtime
 
 MAGIC = b"polysemanticity-result-1 "
 
@@ -83,7 +83,7 @@ class _Task:
 def _compute(task: _Task, parent: int) -> str:
     """Run one task in this process and store its result; returns its key."""
     if os.getpid() != parent:
-        runtime.end_with_parent()
+        processes.end_with_parent()
         if codedigest.digest(task.worker) != task.code:
             raise RuntimeError(
                 f"the code that {task.worker.__name__} reaches was edited during the run: start it again"

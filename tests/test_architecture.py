@@ -7,14 +7,14 @@ import pytest
 from lib import paths
 
 LEVELS = {
-    0: ("config", "paths", "runtime", "codedigest"),
+    0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
-        "spectra", "wishart", "projections", "stimuli", "information", "codes", "autoencoders", "incidental", "winner", "capacity",
+        "spectra", "wishart", "winner", "projections", "stimuli", "information", "codes", "autoencoders", "incidental", "winner", "capacity",
         "plots", "claims",
     ),
     2: ("data", "models", "train", "sweep"),
     3: ("mine",),
-    5: ("notebook", "run", "execute", "readme"),
+    5: ("notebook", "run", "execute", "publish", "readme"),
 }  # fmt: skip
 LEVEL = {f"lib.{name}": level for level, names in LEVELS.items() for name in names}
 MODULES = sorted(path for path in (paths.ROOT / "lib").rglob("*.py") if path.name != "__init__.py")

@@ -1,15 +1,10 @@
 """The run: devices, random streams, threads, progress."""
 
-import subprocess
-import sys
-import time
-
 import numpy as np
-import psutil
 import pytest
 import torch
 
-from lib import paths, runtime
+from lib import runtime
 
 
 def test_start_resolves_and_labels(toy_paper):
@@ -73,19 +68,6 @@ def test_progress_yields_everything_and_reports_to_the_runner(tmp_path, monkeypa
 def test_report_without_a_runner_is_silent(capsys):
     runtime.report("nobody listens")
     assert capsys.readouterr() == ("", "")
-
-
-def test_process_ends_with_its_parent():
-    child = "from lib import runtime; import time; runtime.end_with_parent(); print('up', flush=True); time.sleep(600)"
-    parent = (
-        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=subprocess.PIPE);"
-        "p.stdout.readline(); print(p.pid, flush=True)"
-    )
-    done = subprocess.run([sys.executable, "-c", parent, child], cwd=paths.ROOT, capture_output=True, text=True)
-    deadline = time.monotonic() + 5
-    while psutil.pid_exists(int(done.stdout)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not psutil.pid_exists(int(done.stdout))
 
 
 def test_versions_name_what_numbers_depend_on():

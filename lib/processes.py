@@ -1,0 +1,43 @@
+"""Processes that a run starts: how they are found again, and how they end with it."""
+
+import contextlib
+import os
+import threading
+import time
+from functools import cache
+
+import psutil
+
+TOKEN = "POLYSEMANTICITY_RUN"  # in the environment of every process that a run starts
+
+
+@cache
+def end_with_parent() -> None:
+    """End this process within a second of its parent's end, so that a killed run leaves no processes behind."""
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()
+
+
+def end_all(token: str) -> None:
+    """Kill every process whose token begins with `token`: a notebook's, its kernel's, the workers', orphans too."""
+    for _ in range(3):  # a process may start another while the first pass looks
+        found = [process for process in psutil.process_iter() if _token(process).startswith(token)]
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if not found:
+            return
+        psutil.wait_procs(found, timeout=5)
+
+
+def _token(process: psutil.Process) -> str:
+    try:
+        return "" if process.pid == os.getpid() else process.environ().get(TOKEN, "")
+    except (psutil.Error, OSError):
+        return ""
