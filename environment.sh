@@ -3,8 +3,8 @@
 
 wanted_packages() {  # the names to import; "test" adds what the tests need
     echo jupyterlab papermill numpy torch torchvision transformers matplotlib seaborn scipy \
-        ipykernel ipywidgets joblib psutil threadpoolctl jaxtyping skimage sklearn
-    [ "${1:-}" = test ] && echo beartype coverage hypothesis pytest pytest_cov yaml ruff
+        ipykernel ipywidgets joblib nbformat psutil threadpoolctl jaxtyping PIL skimage sklearn
+    [ "${1:-}" = test ] && echo beartype coverage hypothesis packaging pytest pytest_cov yaml ruff
     return 0
 }
 
@@ -29,10 +29,11 @@ make_environment() {  # what to install: a requirement of this folder, such as "
         "$python" -m venv .venv || { say "python -m venv failed: install the venv package of your system"; return 1; }
     fi
     local uv
-    uv=$(command -v uv) || { [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet uv; uv=$PWD/.venv/bin/uv; }
+    uv=$(command -v uv) || { [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv; uv=$PWD/.venv/bin/uv; }
     say "installing the pinned packages into .venv (6 GB; seconds when they are cached, minutes when not)"
-    "$uv" pip install --quiet --python .venv/bin/python --constraint constraints.txt --editable "$1" ||
-        .venv/bin/python -m pip install --quiet --constraint constraints.txt --editable "$1"
+    # the certificates of the system, as pip takes them: some networks have their own
+    UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 "$uv" pip install --quiet --python .venv/bin/python --constraint constraints.txt --editable "$1" ||
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable "$1"
 }
 
 find_environment() {  # [test]
