@@ -85,6 +85,33 @@ def heatmap(
         ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.85)
 
 
+def grid_map(ax: Axes, x, y, values, *, label: str, **mesh) -> mcollections.QuadMesh:
+    """Draw values [y, x] at the points of two axes and return the mesh.
+
+    Set logarithmic scales before the call: the cells' edges lie halfway between the points on the axis as drawn.
+    """
+    edges = [_edges(points, scale) for points, scale in ((x, ax.get_xscale()), (y, ax.get_yscale()))]
+    ax.grid(False)
+    return ax.pcolormesh(*edges, values, label=label, rasterized=True, **mesh)
+
+
+def capacity_map(ax: Axes, x, y, capacity, *, label: str, colorbar: bool = True) -> None:
+    """Draw capacities [y, x] as `grid_map`: grey where 0 (ignored), black where 1 (monosemantic), coloured between."""
+    colours = matplotlib.colormaps[SEQUENTIAL].with_extremes(under="#D0D0D0", over="#1A1A1A")
+    mesh = grid_map(ax, x, y, capacity, label=label, cmap=colours, vmin=1e-3, vmax=1 - 1e-3)
+    if colorbar:
+        bar = ax.figure.colorbar(mesh, ax=ax, extend="both", ticks=[0.001, 0.25, 0.5, 0.75, 0.999], shrink=0.9)
+        bar.ax.set_yticklabels(["ignored", "0.25", "0.5", "0.75", "mono-\nsemantic"])
+        bar.ax.set_title("capacity", fontsize=10, fontweight="normal")
+
+
+def _edges(points, scale: str) -> np.ndarray:
+    points = np.log(points) if scale == "log" else np.asarray(points, dtype=float)
+    inner = (points[1:] + points[:-1]) / 2
+    edges = np.concatenate([[2 * points[0] - inner[0]], inner, [2 * points[-1] - inner[-1]]])
+    return np.exp(edges) if scale == "log" else edges
+
+
 def label_end(ax: Axes, line: Line2D, text: str, **style) -> None:
     """Write `text` at the right end of a line, in its colour."""
     x, y = line.get_xdata()[-1], line.get_ydata()[-1]

@@ -1,0 +1,479 @@
+"""Polysemanticity and capacity: settings, claims with the rules that judge them, and the workers of the notebook.
+
+Rules are fixed before the run. Symbols as in `lib.capacity`; a phase of a feature is ignored (C < 0.001),
+monosemantic (C > 0.999) or polysemantic (between).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import block_diag
+from scipy.optimize import brentq, minimize, minimize_scalar
+
+from lib import autoencoders, capacity, runtime
+from lib.claims import Claim
+from lib.config import setting
+
+SLUG = "feature_capacity"
+TITLE = "Polysemanticity and capacity in neural networks"
+PAPER = (
+    "Adam Scherlis, Kshitij Sachan, Adam S. Jermyn, Joe Benton, Buck Shlegeris: "
+    "Polysemanticity and Capacity in Neural Networks. arXiv:2210.01892 (2022)"
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings; the defaults are the default profile."""
+
+    n_seeds: int = setting(8, "random starts per trained model", low=2)
+    threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)
+    n_features: int = setting(20, "features N of the phase diagram and of the importance lists", low=4)
+    n_dims: int = setting(10, "dimensions D of the phase diagram", low=1)
+    n_grid: int = setting(20, "points per axis of both phase diagrams", low=4)
+    n_steps: int = setting(800, "Adam steps per model of the phase diagrams, before polishing", low=10)
+    list_dims: int = setting(8, "dimensions D of the importance lists", low=1)
+    list_decays: tuple[float, ...] = setting((0.8, 0.9, 0.5, 1.0), "importance lists v_i = decay^i", low=0.1, high=1)
+    list_kurtoses: tuple[float, ...] = setting((5.0, 10.0, 30.0, 100.0), "kurtoses of the lists, above 3", low=3.1)
+    list_steps: int = setting(
+        12_000, "Adam steps on the importance lists; one lies exactly on a boundary, where descent is slow", low=10
+    )
+    sample_ratios: tuple[float, ...] = setting((0.2, 0.5, 1.3, 3.0), "importances v_N trained on samples", low=0.01)
+    sample_kurtosis: float = setting(10.0, "kurtosis of the samples", low=3.1)
+    sample_steps: int = setting(4000, "Adam steps on samples", low=10)
+    sample_batch: int = setting(512, "samples per step", low=16)
+    n_random: int = setting(200, "random embeddings per size and kind in the test of the bound", low=10)
+    n_monte_carlo: int = setting(1_000_000, "samples per input law in the test of the loss formula", low=1000)
+
+
+PROFILES = {
+    "smoke": {
+        "n_seeds": 2,
+        "n_features": 6,
+        "n_dims": 3,
+        "n_grid": 4,
+        "n_steps": 200,
+        "list_dims": 3,
+        "list_decays": (0.8, 1.0),
+        "list_kurtoses": (5.0, 30.0),
+        "list_steps": 300,
+        "sample_ratios": (0.5,),
+        "sample_steps": 50,
+        "sample_batch": 32,
+        "n_random": 10,
+        "n_monte_carlo": 10_000,
+    },
+    "default": {},
+    "paper": {"n_seeds": 16, "n_grid": 60, "sample_steps": 40_000, "sample_batch": 1024, "n_monte_carlo": 20_000_000},
+}
+
+FIGURES = {
+    "figx_bound": (
+        "Share of the dimensions in use against features per dimension: random embeddings of every kind stay below "
+        "one, Gaussian ones follow N/(N+D−1), block-semi-orthogonal ones reach one."
+    ),
+    "figx_marginal_benefit": (
+        "Left: marginal benefit of capacity on a logarithmic axis, one falling curve per feature of importance 2 to "
+        "2^20, the optimum of every shared feature on one horizontal line. Right: capacity of each feature rising "
+        "from 0 to 1 in turn as dimensions are added."
+    ),
+    "figx_returns": (
+        "Six panels of marginal benefit against capacity for one special feature and nineteen equal ones: rising at "
+        "kurtosis 2, flat at 3, falling at 10, with the optimal allocation as dots."
+    ),
+    "figx_two_features": (
+        "Capacity of the less important of two features in one dimension over importance ratio and kurtosis, from "
+        "theory and from trained models: zero outside a wedge that opens at kurtosis 3."
+    ),
+    "figx_phase_diagram": (
+        "Capacity of the special feature over its relative importance and 1/kurtosis: theory and trained models look "
+        "alike. A close-up of kurtosis 1.2 to 4 shows the share of starts that end in a wrong minimum, all inside a "
+        "predicted wedge below kurtosis 3."
+    ),
+    "figx_allocation": (
+        "Capacity against importance for four importance lists and four kurtoses; trained models lie on the straight "
+        "lines of theory between ignored and monosemantic."
+    ),
+    "figx_blocks": (
+        "Gram matrices sorted into blocks: the four archetypes of block-semi-orthogonal embeddings above, trained "
+        "models below with one dense block of shared features and single monosemantic features."
+    ),
+    "figx_spectrum": (
+        "Eigenvalues of the trained embeddings: the importances of the monosemantic features, then a flat tail at "
+        "the price."
+    ),
+}
+
+CLAIMS = {
+    "FC-01": Claim(
+        id="FC-01",
+        claim=(
+            "Capacity is the fraction of a dimension that a feature consumes: capacities sum to at most the number "
+            "of dimensions, and an embedding uses all of it exactly when it is block-semi-orthogonal"
+        ),
+        source="definition of capacity; geometry of efficient embeddings",
+        paper="Σ C ≤ D",
+        rule={
+            "largest Σ C − rank": (-math.inf, 1e-9),
+            "|Σ C − rank| of block-semi-orthogonal embeddings": (-math.inf, 1e-9),
+            "smallest rank − Σ C after a perturbation of 1 %": (1e-6, math.inf),
+            "Σ C/D of Gaussian embeddings ÷ N/(N+D−1)": (0.97, 1.03),
+        },
+        reason=(
+            "Theorems, so only rounding is allowed (float64, up to 1,000 features); a perturbation ε costs order ε² "
+            "= 1e-4 per dimension, and 1e-6 is far above rounding. The random baseline is ours and of leading order "
+            "in 1/D: 3 % at D ≥ 8."
+        ),
+    ),
+    "FC-02": Claim(
+        id="FC-02",
+        claim=(
+            "At the optimum all polysemantic features have one marginal benefit, monosemantic features a larger one, "
+            "ignored features a smaller one; returns diminish for sparse inputs and increase for dense ones"
+        ),
+        source="marginal benefit curves",
+        paper="20 features, kurtosis 100; constant returns at kurtosis 3",
+        rule={
+            "relative spread of the marginal benefit among polysemantic features": (-math.inf, 1e-9),
+            "least benefit of a monosemantic feature ÷ price": (1 - 1e-9, math.inf),
+            "largest benefit of an ignored feature ÷ price": (-math.inf, 1 + 1e-9),
+            "largest relative error of the curves against numerical minimisation": (-math.inf, 1e-4),
+            "kurtosis of constant returns": (2.999, 3.001),
+            "largest difference from the published capacities": (-math.inf, 5e-3),
+        },
+        reason=(
+            "Analytic, so only rounding is allowed; 1e-4 is the error of a numerical derivative. The reference "
+            "capacities follow from a price line that can be read off to about 1 %, so their sum is known to 0.01 "
+            "and each of them to 0.005."
+        ),
+    ),
+    "FC-03": Claim(
+        id="FC-03",
+        claim=(
+            "The most important features become monosemantic, the less important ones polysemantic in proportion to "
+            "their effect on the loss, the least important ones are ignored"
+        ),
+        source="abstract",
+        paper="C in proportion to the effect on the loss",
+        rule={
+            "features out of order": (-math.inf, 0.5),
+            "departure of C from proportionality": (-math.inf, 0.1),
+        },
+        reason=(
+            "Order: no less important feature may have more capacity (by more than 1e-6). Proportional is read with "
+            "a margin of 10 % and in the kinder of two senses, C ∝ v or C ∝ v²: the largest over the settings of "
+            "max(C/v)/min(C/v) − 1 among polysemantic features. The corrected law demands 1e-6, far above what "
+            "minimisation leaves and far below any feature's share."
+        ),
+        corrected={"features out of order": (-math.inf, 0.5), "largest error of C, kurtosis > 3": (-math.inf, 1e-6)},
+        correction=(
+            "capacity is affine in importance, C = clip((a v/λ − 2)/(a − 2), 0, 1) with a = kurtosis − 1; "
+            "proportional only as kurtosis → ∞"
+        ),
+    ),
+    "FC-04": Claim(
+        id="FC-04",
+        claim=(
+            "Trained models show the phases that theory predicts: ignored, polysemantic, monosemantic by importance "
+            "and kurtosis"
+        ),
+        source="theoretical and empirical phase diagram",
+        paper="N = 20, D = 10, one special feature",
+        rule={
+            "share of models in the predicted phase, kurtosis > 3": (0.99, 1.0),
+            "largest error of C, kurtosis > 3": (-math.inf, 1e-6),
+            "share of models with kurtosis < 3 in no predicted minimum": (-math.inf, 0.02),
+        },
+        reason=(
+            "For kurtosis > 3 every minimum is global, so training may not miss; 1 % allows for the resolution of an "
+            "exact binomial interval. For kurtosis < 3 returns increase, the landscape has local minima (v of every "
+            "chosen feature ≥ a/2 · v of every other), and a model may stop in any of them but nowhere else; how "
+            "many stop in a wrong one is counted, not judged."
+        ),
+    ),
+}
+
+# The capacities of the features 2^13 … 2^8 that follow from the price line of the published example, where Σ C = 8.52
+PUBLISHED_TOTAL = 8.52
+PUBLISHED = {13: 0.813, 12: 0.396, 11: 0.188, 10: 0.084, 9: 0.031, 8: 0.005}
+
+
+# ------------------------------------------------------------ the bound
+
+
+def random_embeddings(*, seed: int, device: str, kind: str, n_features: int, n_dims: int, n_samples: int) -> dict:
+    """Σ C, rank and largest excess of a capacity over its leverage score, for random embeddings of one kind."""
+    rng = runtime.rng(seed, f"weights {kind} {n_features} {n_dims}")
+    w = KINDS[kind](rng, n_samples, n_dims, n_features)
+    c, bound = capacity.feature_capacity(w), capacity.leverage(w)
+    return {"total": c.sum(-1), "rank": bound.sum(-1).round(), "excess": (c - bound).max(-1)}
+
+
+def _gaussian(rng, *shape):
+    return rng.standard_normal(shape)
+
+
+def _heavy(rng, *shape):
+    return rng.standard_t(1.5, size=shape)
+
+
+def _low_rank(rng, n, dims, features):
+    rank = max(1, dims // 2)
+    return rng.standard_normal((n, dims, rank)) @ rng.standard_normal((n, rank, features))
+
+
+def _degenerate(rng, n, dims, features):
+    """Columns that are zero, tiny or copies of others."""
+    w = rng.standard_normal((n, dims, features))
+    w[..., ::4] = 0
+    w[..., 1::4] *= 1e-6
+    w[..., 2::4] = w[..., 2:3]
+    return w
+
+
+def _block_semi_orthogonal(rng, n, dims, features, noise=0.0):
+    """Two blocks of random eigenvalues, rows orthonormal in each, features shuffled."""
+    w = np.zeros((n, dims, features))
+    half, split = dims // 2, features * (dims // 2) // dims
+    for model in w:
+        for rows, columns in ((slice(0, half), slice(0, split)), (slice(half, dims), slice(split, features))):
+            block = rng.standard_normal(model[rows, columns].shape)
+            model[rows, columns] = np.linalg.svd(block, full_matrices=False)[2] * rng.uniform(0.5, 2)
+        model[:] = model[:, rng.permutation(features)]
+    return w + noise * np.abs(w).mean() * rng.standard_normal(w.shape)
+
+
+def _perturbed(rng, *shape):
+    return _block_semi_orthogonal(rng, *shape, noise=0.01)
+
+
+KINDS = {
+    "gaussian": _gaussian,
+    "heavy-tailed": _heavy,
+    "low rank": _low_rank,
+    "degenerate": _degenerate,
+    "block-semi-orthogonal": _block_semi_orthogonal,
+    "perturbed by 1 %": _perturbed,
+}
+
+
+# ------------------------------------------------------------ the formulas, by brute force
+
+
+def numerical_benefit(c: float, importance: float, kurtosis: float, step: float = 1e-4) -> float:
+    """−dL/dC without the closed form: the least loss over the norm n, minimised and differentiated numerically."""
+
+    def least_loss(c):
+        def loss(n):
+            return (kurtosis - 1) * (importance - n) ** 2 + 2 * n**2 * (1 / c - 1)
+
+        return minimize_scalar(loss, bounds=(0, 2 * importance), method="bounded", options={"xatol": 1e-10}).fun
+
+    return (least_loss(c - step) - least_loss(c + step)) / (2 * step)
+
+
+def kurtosis_of_constant_returns() -> float:
+    """The kurtosis at which the marginal benefits at C = 0.25 and C = 0.75 are equal, found numerically."""
+    return brentq(lambda k: numerical_benefit(0.75, 1.0, k) - numerical_benefit(0.25, 1.0, k), 1.5, 10)
+
+
+def loss_by_sampling(
+    *, seed: int, device: str, law: str, density: float, n_features: int, n_dims: int, n_samples: int
+) -> dict:
+    """Squared error of a random quadratic model on sampled inputs, its standard error, and the loss formula."""
+    generator = runtime.generator(seed, f"data {law}", device)
+    rng = runtime.rng(seed, f"weights {law}")
+    w = rng.standard_normal((n_dims, n_features)) / n_features**0.5
+    v = rng.uniform(0.5, 2, n_features)
+    kurtosis = autoencoders.INPUT_KURTOSIS[law](density)
+    weights, importance = (torch.as_tensor(array, device=device) for array in (w, v))
+    constant = float(v.sum() - (w**2).sum())
+    squared = []
+    for start in range(0, n_samples, 100_000):
+        shape = (min(100_000, n_samples - start), n_features)
+        x = autoencoders.sparse_inputs(law, density, shape, generator)
+        squared.append(((x * x) @ importance - ((x @ weights.mT) ** 2).sum(-1) - constant) ** 2)
+    squared = torch.cat(squared).cpu().numpy()
+    error = squared.std() / math.sqrt(n_samples)
+    formula = float(capacity.quadratic_loss(w, v, kurtosis))
+    return {"sampled": squared.mean(), "stderr": error, "formula": formula, "kurtosis": float(kurtosis)}
+
+
+# ------------------------------------------------------------ trained models
+
+
+def special_importance(ratios, n_features: int) -> np.ndarray:
+    """Importances [ratio, N]: 1 for all features but the last, which has the ratio."""
+    return np.concatenate([np.ones((len(ratios), n_features - 1)), np.reshape(ratios, (-1, 1))], -1)
+
+
+def train_special(
+    *, seed: int, device: str, ratios, kurtoses, n_features: int, n_dims: int, n_seeds: int, n_steps: int
+) -> dict:
+    """Models of every kurtosis x ratio x seed with one special feature: trained and optimal capacities and losses."""
+    v = np.broadcast_to(special_importance(ratios, n_features), (len(kurtoses), len(ratios), n_features))
+    kappa = np.broadcast_to(np.reshape(kurtoses, (-1, 1)), v.shape[:-1])
+    return _train(v, kappa, n_dims, n_seeds, n_steps, runtime.generator(seed, f"weights {kurtoses[0]}", device))
+
+
+def train_lists(
+    *, seed: int, device: str, decay: float, kurtoses, n_features: int, n_dims: int, n_seeds: int, n_steps: int
+) -> dict:
+    """Models of every kurtosis x seed with importances decay^i; with their weights and eigenvalues."""
+    v = np.broadcast_to(decay ** np.arange(n_features), (len(kurtoses), n_features))
+    generator = runtime.generator(seed, f"weights {decay}", device)
+    return _train(v, np.asarray(kurtoses, dtype=float), n_dims, n_seeds, n_steps, generator, keep_weights=True)
+
+
+def train_on_samples(
+    *,
+    seed: int,
+    device: str,
+    ratio: float,
+    kurtosis: float,
+    n_features: int,
+    n_dims: int,
+    n_seeds: int,
+    n_steps: int,
+    batch: int,
+) -> dict:
+    """Models with one special feature, trained on the squared error of sampled inputs."""
+    v = special_importance([ratio], n_features)[0]
+    generator = runtime.generator(seed, f"data {ratio}", device)
+    options = {"n_steps": n_steps, "batch": batch}
+    weights = autoencoders.train_quadratic_on_samples(torch.tensor(v), kurtosis, n_dims, n_seeds, generator, **options)
+    best = capacity.optimal_allocation(v, kurtosis, n_dims)
+    loss = capacity.quadratic_loss(weights, v, kurtosis).cpu().numpy()
+    return {
+        "capacity": capacity.feature_capacity(weights).cpu().numpy(),
+        "optimum": best.capacity,
+        "excess_loss": loss / best.loss - 1,
+    }
+
+
+def _train(v, kurtosis, n_dims, n_seeds, n_steps, generator, keep_weights=False) -> dict:
+    importance, kappa = torch.tensor(v), torch.tensor(kurtosis)
+    trained = autoencoders.train_quadratic(importance, kappa, n_dims, n_seeds, generator, n_steps=n_steps)
+    best = capacity.optimal_allocation(v, kurtosis[..., None], n_dims)
+    weights = {"weights": trained.weights.cpu().numpy()} if keep_weights else {}
+    return weights | {
+        "capacity": capacity.feature_capacity(trained.weights).cpu().numpy(),
+        "eigenvalues": capacity.eigenvalues(trained.weights).cpu().numpy(),
+        "excess_loss": trained.loss.cpu().numpy() / best.loss[..., None] - 1,
+        "residual": trained.residual.cpu().numpy(),
+        "optimum": best.capacity,
+        "price": best.price,
+    }
+
+
+def allocations_by_solver(*, seed: int, device: str, n_problems: int, n_features: int) -> dict:
+    """Random problems (unequal importances and kurtoses, real D), solved by a general-purpose optimiser and exactly.
+
+    Returns how far the solver's capacities are from the exact ones and how much lower, relatively, its loss is.
+    """
+    rng = runtime.rng(seed, "problems")
+    difference, gain = np.zeros(n_problems), np.zeros(n_problems)
+    for problem in range(n_problems):
+        v, kappa = rng.uniform(0.3, 2, n_features), rng.uniform(3.5, 60, n_features)
+        best = capacity.optimal_allocation(v, kappa, dims := rng.uniform(0.5, n_features - 0.5))
+        c = _solve(v, kappa, dims)
+        difference[problem] = np.abs(c - best.capacity).max()
+        gain[problem] = 1 - capacity.feature_loss(c, v, kappa).sum() / best.loss
+    return {"difference": difference, "gain": gain}
+
+
+def _solve(v, kappa, dims):
+    """min Σ L_i(C_i) with Σ C_i = dims and 0 ≤ C ≤ 1 by sequential quadratic programming."""
+    total = {"type": "eq", "fun": lambda c: c.sum() - dims, "jac": np.ones_like}
+    solution = minimize(
+        lambda c: capacity.feature_loss(np.clip(c, 0, 1), v, kappa).sum(),
+        np.full(len(v), dims / len(v)),
+        jac=lambda c: -capacity.marginal_benefit(np.clip(c, 0, 1), v, kappa),
+        bounds=[(0, 1)] * len(v),
+        constraints=total,
+        method="SLSQP",
+        options={"maxiter": 1000, "ftol": 1e-15},
+    )
+    return np.clip(solution.x, 0, 1)
+
+
+def phase_grid(n_grid: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Importance ratios from 0.1 to 10 and kurtoses from 1/0.9 to 1/0.003, both evenly spaced on a logarithmic axis."""
+    ratios, inverse = np.geomspace(0.1, 10, n_grid), np.geomspace(0.9, 0.003, n_grid)
+    return tuple(ratios.tolist()), tuple((1 / inverse).tolist())
+
+
+def pair_grid(n_grid: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Importance ratios below 1 (at 1 the features are tied) and kurtoses for two features in one dimension."""
+    return tuple(np.linspace(0.05, 0.975, n_grid).tolist()), tuple(np.linspace(1.5, 20, n_grid).tolist())
+
+
+def grid_configs(ratios, kurtoses, n_parts: int = 4, **fixed) -> list[dict]:
+    """Configs of `train_special` that cover the grid in a few parts, so that several cores can work on it."""
+    parts = np.array_split(np.asarray(kurtoses), n_parts)
+    return [{"ratios": ratios, "kurtoses": tuple(part.tolist()), **fixed} for part in parts]
+
+
+def joined(results, key: str) -> np.ndarray:
+    """One value of the results of `grid_configs`, put together again along the kurtoses."""
+    return np.concatenate([result[0][key] for result in results])
+
+
+# ------------------------------------------------------------ reading results
+
+IGNORED, POLYSEMANTIC, MONOSEMANTIC = 0, 1, 2
+
+
+def phase(c, margin: float = 1e-3) -> np.ndarray:
+    """0 where a feature is ignored, 1 where it is polysemantic, 2 where it is monosemantic."""
+    return np.where(c < margin, IGNORED, np.where(c > 1 - margin, MONOSEMANTIC, POLYSEMANTIC))
+
+
+def at_a_predicted_minimum(c, importance, kurtosis, margin: float = 1e-3) -> np.ndarray:
+    """For kurtosis < 3: whether D features are monosemantic, none is shared, and each chosen v ≥ a/2 · each other v."""
+    chosen = c > 1 - margin
+    whole = (chosen | (c < margin)).all(-1)
+    least = np.where(chosen, importance, np.inf).min(-1)
+    largest = np.where(chosen, 0, importance).max(-1)
+    return whole & (least >= (np.asarray(kurtosis) - 1) / 2 * largest * (1 - 1e-9))
+
+
+def departure_from_proportion(c, importance, margin: float = 1e-3) -> float:
+    """max(C/v)/min(C/v) − 1 among polysemantic features, or that of C/v² if less; NaN for fewer than two of them."""
+    shared = phase(c, margin) == POLYSEMANTIC
+    if shared.sum() < 2:
+        return math.nan
+    ratios = [c[shared] / importance[shared] ** power for power in (1, 2)]
+    return float(min(r.max() / r.min() - 1 for r in ratios))
+
+
+def out_of_order(c, importance, tolerance: float = 1e-6) -> np.ndarray:
+    """Number of neighbours, sorted by falling importance, where the less important feature has the larger capacity."""
+    order = np.argsort(-importance, kind="stable")
+    tied = np.diff(importance[order]) == 0
+    return ((np.diff(c[..., order], axis=-1) > tolerance) & ~tied).sum(-1)
+
+
+def block_order(weights) -> tuple[np.ndarray, list[capacity.Block]]:
+    """The features sorted by block (largest first), then those that are ignored; and the blocks."""
+    found = capacity.blocks(weights, cosine=0.05, norm=1e-3)
+    members = np.concatenate([block.features for block in found])
+    return np.concatenate([members, np.setdiff1d(np.arange(weights.shape[-1]), members)]), found
+
+
+def archetypes(rng) -> dict[str, np.ndarray]:
+    """Four block-semi-orthogonal embeddings of 16 features in 8 dimensions, all with eigenvalue 1 and Σ C = 8."""
+    digon = np.array([[1.0, -1.0]]) / math.sqrt(2)
+    triangle = np.array([[np.cos(t), np.sin(t)] for t in 2 * np.pi * np.arange(3) / 3]).T * math.sqrt(2 / 3)
+
+    def dense(n_features, n_dims):
+        return np.linalg.qr(rng.standard_normal((n_features, n_dims)))[0].T
+
+    return {
+        "all monosemantic": np.eye(8, 16),
+        "one block (16, 8)": dense(16, 8),
+        "eight digons (2, 1)": block_diag(*[digon] * 8),
+        "a mixture": block_diag(np.eye(3), digon, triangle, dense(8, 2)),
+    }

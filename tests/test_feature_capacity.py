@@ -1,0 +1,119 @@
+"""The workers of the third paper with tiny settings, and the functions that read their results."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lib import capacity, plots, runtime
+from lib.papers import feature_capacity as paper
+
+SPECIAL = {"n_features": 5, "n_dims": 2, "n_seeds": 2, "n_steps": 200}
+
+
+def work(worker, **config):
+    return worker(seed=0, device="cpu", **config)
+
+
+@pytest.mark.parametrize("profile", list(paper.PROFILES))
+def test_profiles_resolve(profile):
+    run = runtime.start(paper, profile=profile, seed=0, device="cpu", overrides={})
+    assert run.cfg.n_dims < run.cfg.n_features and run.cfg.list_dims < run.cfg.n_features
+    assert set(run.figures) == set(paper.FIGURES)
+    assert all(claim.id == name for name, claim in paper.CLAIMS.items())
+
+
+@pytest.mark.parametrize("kind", list(paper.KINDS))
+def test_random_embeddings_keep_to_the_bound(kind):
+    result = work(paper.random_embeddings, kind=kind, n_features=12, n_dims=5, n_samples=20)
+    slack = result["rank"] - result["total"]
+    assert slack.shape == (20,) and slack.min() > -1e-9 and result["excess"].max() < 1e-9
+    expected_rank = {"low rank": 2}.get(kind, 5)
+    np.testing.assert_array_equal(result["rank"], expected_rank)
+    if kind == "block-semi-orthogonal":
+        assert np.abs(slack).max() < 1e-9
+    else:
+        assert slack.min() > 1e-9
+
+
+def test_the_loss_formula_agrees_with_sampling():
+    result = work(paper.loss_by_sampling, law="uniform", density=0.3, n_features=4, n_dims=2, n_samples=200_000)
+    assert abs(result["sampled"] - result["formula"]) < 4.5 * result["stderr"]
+    assert result["kurtosis"] == pytest.approx(6)
+
+
+def test_a_solver_agrees_with_the_exact_allocation():
+    result = work(paper.allocations_by_solver, n_problems=5, n_features=6)
+    assert result["difference"].max() < 1e-4 and result["gain"].max() < 1e-9
+
+
+def test_numerical_benefit_and_the_kurtosis_of_constant_returns():
+    for c, v, kappa in ((0.1, 1.0, 2.0), (0.5, 3.0, 50.0), (0.9, 0.2, 5.0)):
+        assert paper.numerical_benefit(c, v, kappa) == pytest.approx(
+            capacity.marginal_benefit(c, v, kappa)[0], rel=1e-5
+        )
+    assert paper.kurtosis_of_constant_returns() == pytest.approx(3, abs=1e-5)
+
+
+def test_the_phase_diagram_is_trained_part_by_part():
+    ratios, kurtoses = paper.phase_grid(4)
+    configs = paper.grid_configs(ratios, kurtoses, 2, **SPECIAL)
+    results = [[work(paper.train_special, **config)] for config in configs]
+    c, best = paper.joined(results, "capacity"), paper.joined(results, "optimum")
+    assert c.shape == (4, 4, 2, 5) and best.shape == (4, 4, 5)
+    sparse = np.array(kurtoses) > 3
+    np.testing.assert_allclose(c[sparse], np.broadcast_to(best[sparse][:, :, None], c[sparse].shape), atol=1e-6)
+    v = paper.special_importance(ratios, 5)[None, :, None]
+    assert paper.at_a_predicted_minimum(c[~sparse], v, np.array(kurtoses)[~sparse, None, None]).all()
+    again = work(paper.train_special, **configs[0])
+    np.testing.assert_array_equal(again["capacity"], results[0][0]["capacity"])
+
+
+def test_lists_return_weights_whose_spectrum_ends_at_the_price():
+    result = work(paper.train_lists, decay=0.8, kurtoses=(6.0, 20.0), n_features=6, n_dims=3, n_seeds=2, n_steps=300)
+    assert result["weights"].shape == (2, 2, 3, 6)
+    np.testing.assert_allclose(result["eigenvalues"][..., -1], result["price"][:, None] * np.ones(2), rtol=1e-6)
+    np.testing.assert_allclose(result["excess_loss"], 0, atol=1e-9)
+
+
+def test_training_on_samples_reports_capacity_and_excess_loss():
+    config = {"ratio": 0.5, "kurtosis": 10.0, "n_features": 4, "n_dims": 2, "n_seeds": 2, "n_steps": 30, "batch": 16}
+    result = work(paper.train_on_samples, **config)
+    assert result["capacity"].shape == (2, 4) and result["optimum"].shape == (4,)
+    assert (result["excess_loss"] > 0).all()
+
+
+def test_reading_phases_order_and_proportion():
+    c, v = np.array([1.0, 0.5, 0.2, 0.0]), np.array([4.0, 2.0, 1.0, 0.5])
+    np.testing.assert_array_equal(paper.phase(c), [2, 1, 1, 0])
+    assert paper.out_of_order(c, v) == 0
+    assert paper.out_of_order(c[::-1], v) == 3
+    assert paper.out_of_order(np.array([0.2, 0.8]), np.ones(2)) == 0
+    assert paper.departure_from_proportion(c, v) == pytest.approx(0.25)
+    assert math.isnan(paper.departure_from_proportion(np.array([1.0, 0.0]), np.ones(2)))
+
+
+def test_predicted_minima_below_kurtosis_3():
+    v = np.array([1.0, 0.9, 0.4])
+    chosen = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0], [0.5, 0.5, 0]])
+    np.testing.assert_array_equal(paper.at_a_predicted_minimum(chosen, v, 2.0), [True, True, False, False])
+
+
+def test_archetypes_are_efficient_and_found_as_blocks():
+    for name, w in paper.archetypes(np.random.default_rng(0)).items():
+        assert w.shape == (8, 16)
+        assert capacity.feature_capacity(w).sum() == pytest.approx(8), name
+    order, found = paper.block_order(np.concatenate([w, np.zeros((8, 1))], 1))
+    assert sorted(order) == list(range(17)) and order[-1] == 16
+    assert sorted(len(block.features) for block in found) == [1, 1, 1, 2, 3, 8]
+
+
+def test_maps_of_capacities_have_their_cells_around_their_points():
+    fig, ax = plt.subplots()
+    ax.set(xscale="log")
+    plots.capacity_map(ax, [1.0, 10.0, 100.0], [0.0, 1.0], np.array([[0.0, 0.5, 1.0]] * 2), label="C")
+    corners = ax.collections[0].get_coordinates()
+    np.testing.assert_allclose(corners[0, :, 0], 10.0 ** np.array([-0.5, 0.5, 1.5, 2.5]))
+    np.testing.assert_allclose(corners[:, 0, 1], [-0.5, 0.5, 1.5])
+    plt.close(fig)
