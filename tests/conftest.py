@@ -6,7 +6,19 @@ import types
 import pytest
 from jaxtyping import install_import_hook
 
-PURE = ("spectra", "projections", "stimuli", "information", "codes", "autoencoders", "incidental", "winner", "capacity")
+PURE = (
+    "spectra",
+    "projections",
+    "stimuli",
+    "information",
+    "codes",
+    "autoencoders",
+    "architectures",
+    "landscape",
+    "incidental",
+    "winner",
+    "capacity",
+)
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")
 

@@ -117,3 +117,47 @@ def test_maps_of_capacities_have_their_cells_around_their_points():
     np.testing.assert_allclose(corners[0, :, 0], 10.0 ** np.array([-0.5, 0.5, 1.5, 2.5]))
     np.testing.assert_allclose(corners[:, 0, 1], [-0.5, 0.5, 1.5])
     plt.close(fig)
+
+
+def test_stationary_points_random_problems_and_wrong_minima():
+    found = work(paper.stationary, kurtosis=5.0, n_features=4, n_dims=2, n_starts=8)
+    assert found["converged"].any() and np.abs(found["total"] - found["rank"])[found["converged"]].max() < 1e-9
+    fixed = {"n_features": 6, "n_dims": 2, "n_seeds": 2, "n_steps": 300}
+    problems = work(paper.random_problems, n_problems=3, **fixed)
+    np.testing.assert_allclose(problems["eigenvalues"], np.repeat(problems["predicted"][:, None], 2, 1), rtol=1e-6)
+    excess = work(paper.wrong_minima, kurtoses=(1.3, 8.0), n_problems=4, **fixed)["excess_loss"]
+    assert excess.shape == (2, 4, 2) and excess[1].max() < 1e-6
+
+
+def test_counts_slopes_and_predicted_spectra():
+    np.testing.assert_array_equal(paper.count_polysemantic(0.9, 30.0, (40, 60), 200), [26, 26])
+    slope = paper.slope_interval(np.arange(5.0), 2 * np.arange(5.0) + [0, 0.1, 0, -0.1, 0])
+    assert slope.low < slope.value < slope.high and slope.value == pytest.approx(1.96, abs=0.05)
+    spectrum = paper.predicted_spectrum(np.array([1.0, 3.0, 0.5]), np.array([1.0, 1.0, 0.7]), 0.6, 3)
+    np.testing.assert_array_equal(spectrum, [3.0, 1.0, 0.6])
+
+
+def test_the_price_of_dimensions_bounds_the_gain():
+    result = work(paper.price_of_dimensions, decay=0.8, kurtosis=20.0, n_features=6, n_seeds=2, n_steps=300)
+    gain, price = result["loss"][:-1] - result["loss"][1:], 2 * result["price"] ** 2
+    assert (gain < price[:-1]).all() and (gain > price[1:]).all()
+
+
+def test_autoencoders_of_several_widths_in_one_batch():
+    config = {"density": 0.2, "decay": 0.9, "n_features": 6, "n_seeds": 2, "n_steps": 300, "batch": 64, "n_test": 1000}
+    result = work(paper.autoencoder_widths, model="relu", dims=(1, 3), **config)
+    assert (result["loss"][1] < result["loss"][0]).all() and (result["last"] > 0).all()
+    assert result["capacity"][0].sum(-1).max() < 1 + 1e-9
+    constant = np.array([[[4.0, 3.0, 2.0], [1.0, 1.0, 1.0]]])
+    assert paper.variation_of_price(constant) == pytest.approx(0)
+
+
+def test_flow_and_how_it_is_read():
+    config = {"decay": 0.5, "kurtosis": 5.0, "n_features": 3, "n_dims": 2, "n_seeds": 3, "duration": 40.0, "n_kept": 80}
+    flow = work(paper.flow_from_small, **config)
+    entry = paper.entry_times(flow["times"], flow["norm"], 0.5 ** np.arange(3))
+    assert paper.in_order(entry).all() and (entry[:, 0] < entry[:, 1]).all()
+    np.testing.assert_allclose(paper.growth_rates(flow["times"], flow["norm"])[:, 0], 1, rtol=0.01)
+    rests, nearest = paper.distance_from_integers(flow["times"], flow["total"], entry, 2)
+    assert rests.shape == nearest.shape == (3, 1) and (nearest <= rests + 1e-12).all()
+    assert not paper.in_order(np.array([[3.0, np.nan, 2.0]]))[0]
