@@ -161,3 +161,39 @@ def test_flow_and_how_it_is_read():
     rests, nearest = paper.distance_from_integers(flow["times"], flow["total"], entry, 2)
     assert rests.shape == nearest.shape == (3, 1) and (nearest <= rests + 1e-12).all()
     assert not paper.in_order(np.array([[3.0, np.nan, 2.0]]))[0]
+
+
+@pytest.mark.parametrize("model", ["quadratic", "relu"])
+def test_architectures_return_weights_per_density_and_start(model):
+    config = {"decay": 1.0, "n_features": 4, "n_dims": 2, "n_seeds": 2, "n_steps": 600, "batch": 64}
+    w = work(paper.train_architecture, model=model, densities=(0.3, 0.1), **config)["weights"]
+    assert w.shape == (2, 2, 2, 4)
+    shape = paper.geometry(w)
+    assert shape.blocks.shape == (2, 2) and (shape.efficiency <= 1 + 1e-9).all()
+    if model == "relu":
+        assert (shape.digons[0] == 1).all() and (shape.size[0] == 2).all()
+
+
+def test_shares_and_geometry_of_known_embeddings():
+    kinds = paper.archetypes(np.random.default_rng(0))
+    w = np.stack([kinds["all monosemantic"], kinds["one block (16, 8)"], kinds["eight digons (2, 1)"]])
+    shares, shape = paper.polysemantic_shares(w), paper.geometry(w)
+    np.testing.assert_allclose(shares.represented, [0, 1, 1])
+    np.testing.assert_allclose(shares.all, [0, 1, 1])
+    np.testing.assert_allclose(shares.capacity, [0, 1, 1], atol=1e-9)
+    np.testing.assert_allclose(shape.blocks, [0, 1, 8])
+    np.testing.assert_allclose(shape.size, [1, 16, 2])
+    np.testing.assert_allclose(shape.largest, [1 / 8, 1, 1 / 8])
+    np.testing.assert_allclose(shape.digons, [0, 0, 1])
+
+
+def test_the_worst_row():
+    assert paper.worst([[1.0, 2.0], [0.0, 0.5]]).value == 0.25
+    assert paper.worst([[1.0, 2.0], [0.0, 0.5]], least=False).value == 1.5
+
+
+def test_partners_are_parallel_if_exclusive_and_orthogonal_if_together():
+    config = {"kurtosis": 9.0, "n_features": 8, "n_dims": 4, "n_seeds": 2, "n_steps": 1500}
+    result = work(paper.train_pairs, co_activity=(0.0, 5.0), **config)
+    np.testing.assert_allclose(result["partners"], [[1, 1], [0, 0]], atol=1e-3)
+    assert result["loss"][0].max() < 1e-6 and (result["others"][1] > 0.05).all()

@@ -6,6 +6,7 @@ monosemantic (C > 0.999) or polysemantic (between).
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from scipy.linalg import block_diag
 from scipy.optimize import brentq, minimize, minimize_scalar
 
 from lib import architectures, autoencoders, capacity, landscape, runtime
-from lib.claims import Claim, Estimate
+from lib.claims import Claim, Estimate, mean_interval
 from lib.config import setting
 
 SLUG = "feature_capacity"
@@ -44,15 +45,18 @@ class Config:
     sample_ratios: tuple[float, ...] = setting((0.2, 0.5, 1.3, 3.0), "importances v_N trained on samples", low=0.01)
     sample_kurtosis: float = setting(10.0, "kurtosis of the samples", low=3.1)
     sample_steps: int = setting(4000, "Adam steps on samples", low=10)
-    sample_batch: int = setting(512, "samples per step", low=16)
+    sample_batch: int = setting(256, "samples per step", low=16)
     n_random: int = setting(200, "random embeddings per size and kind in the test of the bound", low=10)
     n_starts: int = setting(150, "starts of the search for stationary points, per kurtosis", low=4)
     n_problems: int = setting(64, "random importance lists and kurtoses of the landscape test", low=2)
     flow_seeds: int = setting(128, "random starts of gradient flow", low=4)
     ae_features: int = setting(20, "features N of the autoencoders", low=6)
     ae_dims: int = setting(5, "dimensions D of the autoencoders", low=2)
+    ae_seeds: int = setting(8, "random starts of the autoencoders", low=2)
     ae_steps: int = setting(2500, "Adam steps of the autoencoders", low=10)
     ae_batch: int = setting(256, "samples per step of the autoencoders", low=16)
+    crossover_steps: int = setting(4000, "Adam steps on the map over features per dimension and density", low=10)
+    crossover_batch: int = setting(512, "samples per step there, where most samples are empty", low=16)
     ae_test: int = setting(20_000, "fresh samples that measure an autoencoder's loss", low=100)
     n_monte_carlo: int = setting(1_000_000, "samples per input law in the test of the loss formula", low=1000)
 
@@ -77,7 +81,10 @@ PROFILES = {
         "flow_seeds": 4,
         "ae_features": 8,
         "ae_dims": 3,
+        "ae_seeds": 2,
         "ae_steps": 30,
+        "crossover_steps": 30,
+        "crossover_batch": 32,
         "ae_batch": 32,
         "ae_test": 200,
         "n_monte_carlo": 10_000,
@@ -90,7 +97,10 @@ PROFILES = {
         "sample_batch": 1024,
         "n_starts": 1000,
         "n_problems": 500,
+        "ae_seeds": 24,
         "ae_steps": 20_000,
+        "crossover_steps": 40_000,
+        "crossover_batch": 4096,
         "ae_batch": 1024,
         "ae_test": 200_000,
         "n_monte_carlo": 20_000_000,
@@ -147,6 +157,22 @@ FIGURES = {
     "figx_order_of_entry": (
         "Left: squared lengths along gradient flow from a tiny start, features enter one after the other. Right: sum "
         "of capacities in steps from one integer to the next, and the loss in steps down."
+    ),
+    "figx_block_geometry": (
+        "Sorted Gram matrices of a quadratic model, one dense block, and of ReLU autoencoders, digons at density 0.3 "
+        "and one block when inputs are sparse; below, features per block and digon share against density."
+    ),
+    "figx_architectures": (
+        "Share of polysemantic features against density for six architectures: rising to one as inputs get sparse for "
+        "quadratic, ReLU, GELU and hidden ReLU, near zero for tanh and linear."
+    ),
+    "figx_crossover": (
+        "Maps over features per dimension and density: share of dimensions in digons, one on the line N = 2D, and "
+        "share of features in the largest block, near one for many features and sparse inputs."
+    ),
+    "figx_correlated": (
+        "Squared cosine of partner features against how often they are active together: one for exclusive partners, "
+        "falling to zero; other pairs stay between."
     ),
 }
 
@@ -319,6 +345,84 @@ CLAIMS = {
             "Order can be upset by a lucky start, so 5 % may fail; rates are measured while squared lengths are below "
             "a hundredth of their end, where what is left out changes them by about as much, and 5 % is generous; 0.05 "
             "is the margin of our phases in trained autoencoders."
+        ),
+    ),
+    "FC-05": Claim(
+        id="FC-05",
+        claim="Polysemanticity grows with sparsity in every architecture, and to a different level in each",
+        source="abstract; polysemanticity against sparsity for several architectures",
+        paper="rises in all models tried, levels differ",
+        rule={
+            "rise of the polysemantic share, quadratic": (0.1, math.inf),
+            "rise of the polysemantic share, ReLU": (0.1, math.inf),
+            "rise of the polysemantic share, GELU": (0.1, math.inf),
+            "rise of the polysemantic share, ReLU hidden": (0.1, math.inf),
+            "largest drop between neighbouring densities": (-math.inf, 0.1),
+            "range of levels at density 0.2": (0.1, math.inf),
+        },
+        reason=(
+            "Rise: from dense inputs to the sparsest, of the share of represented features with 0.05 < C < 0.95; 0.1 "
+            "is one feature in ten. Monotone: no step towards sparser inputs may lose as much. Level: share of all "
+            "features, most against least polysemantic of the four. The paper's variants are unknown to us; tanh and "
+            "linear outputs are controls and not judged."
+        ),
+    ),
+    "FC-06": Claim(
+        id="FC-06",
+        claim=(
+            "Embeddings are block-semi-orthogonal and block sizes differ between models: one large block in the "
+            "quadratic model, many small blocks in the ReLU autoencoder"
+        ),
+        source="abstract; geometry of trained embeddings",
+        paper="one large block against many small ones",
+        rule={
+            "share of quadratic models with one polysemantic block": (0.9, 1.0),
+            "share of dimensions in digons, ReLU, densest": (0.9, 1.0),
+            "features per block, ReLU, sparsest": (-math.inf, 4.0),
+        },
+        reason=(
+            "One model in ten may be odd. Small means up to 4 features per block, the size of a simplex in three "
+            "dimensions; the paper names no density, so the sparsest of ours must show small blocks too."
+        ),
+        corrected={
+            "share of quadratic models with one polysemantic block": (0.9, 1.0),
+            "share of dimensions in digons, ReLU, densest": (0.9, 1.0),
+            "share of features in the largest block, ReLU, sparsest": (0.9, 1.0),
+        },
+        correction="the ReLU autoencoder has small blocks at moderate sparsity and one large block for sparse inputs",
+    ),
+    "FC-11": Claim(
+        id="FC-11",
+        claim="Features that are active together become orthogonal, features that exclude each other parallel",
+        source="ours: exact loss for correlated inputs; the paper assumes independence",
+        paper="not in the paper",
+        rule={
+            "overlap² of exclusive partners": (0.95, 1.0),
+            "overlap² of partners always active together": (-math.inf, 0.05),
+            "largest rise of the overlap² with co-activity": (-math.inf, 0.01),
+        },
+        reason=(
+            "The exact loss charges 2 q G² for an overlap: nothing at q = 0, five times the independent price at q = "
+            "5. The margin of 0.05 is that of our phases; for monotony 0.01 allows for what random starts leave."
+        ),
+    ),
+    "FC-12": Claim(
+        id="FC-12",
+        claim=(
+            "In the ReLU autoencoder N = 2D features form D digons at every density; with fewer, sparse inputs give "
+            "N − D simplices; with more, sparse inputs merge the blocks into one, while GELU stays with digons"
+        ),
+        source="ours: crossover map",
+        paper="not in the paper",
+        rule={
+            "share of dimensions in digons, ReLU, N = 2D": (0.9, 1.0),
+            "polysemantic blocks ÷ (N − D), ReLU, N < 2D, sparsest": (0.9, 1.1),
+            "share of features in the largest block, ReLU, N = 4D, sparsest": (0.8, 1.0),
+            "share of dimensions in digons, GELU, N = 4D, sparsest": (0.9, 1.0),
+        },
+        reason=(
+            "At most 2D vectors have no positive overlap, and they fall into simplices. One dimension, block or "
+            "feature in ten may be lost to training; merging may leave a few digons, so 20 % there."
         ),
     ),
 }
@@ -661,6 +765,93 @@ def variation_of_price(loss_and_last) -> float:
     return float(ratio.std() / abs(ratio.mean()))
 
 
+# ------------------------------------------------------------ architectures and geometry
+
+
+def train_architecture(
+    *, seed: int, device: str, model: str, densities, decay: float, n_features: int, n_dims: int, n_seeds: int,
+    n_steps: int, batch: int,
+) -> dict:  # fmt: skip
+    """Weights [density, seed, D, N] of one architecture; `quadratic` has importances √I and kurtosis 1.8/density."""
+    importance = torch.tensor(decay ** np.arange(n_features)).expand(len(densities), -1)
+    generator = runtime.generator(seed, f"weights {model} {n_features}", device)
+    p = torch.tensor(densities, dtype=torch.float64)
+    if model == "quadratic":
+        weights = autoencoders.train_quadratic(importance.sqrt(), 1.8 / p, n_dims, n_seeds, generator).weights
+    else:
+        weights = architectures.train_autoencoders(
+            model, p, importance, n_dims, n_seeds, generator, n_steps=n_steps, batch=batch, n_test=100
+        ).weights
+    return {"weights": weights.double().cpu().numpy()}
+
+
+class Shares(NamedTuple):
+    """Polysemantic features as a share of the represented ones and of all, and of the capacity they have of D."""
+
+    represented: np.ndarray
+    all: np.ndarray
+    capacity: np.ndarray
+
+
+def polysemantic_shares(weights) -> Shares:
+    """Represented: n at least 5 % of the largest, C at least 0.05; polysemantic among those: C at most 0.95."""
+    c, norm = capacity.feature_capacity(weights), (weights**2).sum(-2)
+    represented = (norm >= 0.05 * norm.max(-1, keepdims=True)) & (c >= 0.05)
+    shared = represented & (c <= 0.95)
+    return Shares(
+        shared.sum(-1) / np.maximum(represented.sum(-1), 1), shared.mean(-1), (c * shared).sum(-1) / weights.shape[-2]
+    )
+
+
+class Geometry(NamedTuple):
+    """Polysemantic blocks of one embedding or of an ensemble of them."""
+
+    blocks: np.ndarray  # number of blocks with more than one feature
+    size: np.ndarray  # mean size of the block that a represented feature is in
+    largest: np.ndarray  # share of the represented features in the largest block
+    digons: np.ndarray  # share of the dimensions in blocks of two features in one dimension
+    efficiency: np.ndarray
+
+
+def geometry(weights) -> Geometry:
+    """The blocks of every embedding of an ensemble, at the usual thresholds of `capacity.blocks`."""
+    flat = weights.reshape(-1, *weights.shape[-2:])
+    rows = []
+    for w in flat:
+        found = capacity.blocks(w)
+        sizes = np.array([len(block.features) for block in found])
+        digons = sum(len(block.features) == 2 and block.dims == 1 for block in found)
+        rows.append(((sizes > 1).sum(), (sizes**2).sum() / sizes.sum(), sizes.max() / sizes.sum(), digons / w.shape[0]))
+    shape = weights.shape[:-2]
+    return Geometry(*(np.reshape(column, shape) for column in zip(*rows, strict=True)), capacity.efficiency(weights))
+
+
+def worst(samples, least: bool = True) -> Estimate:
+    """The 95 % t interval [over the last axis] of the row with the smallest, or largest, mean."""
+    rows = np.asarray(samples, dtype=float)
+    rows = rows.reshape(-1, rows.shape[-1])
+    return mean_interval(rows[rows.mean(-1).argmin() if least else rows.mean(-1).argmax()])
+
+
+def train_pairs(
+    *, seed: int, device: str, co_activity, kurtosis: float, n_features: int, n_dims: int, n_seeds: int, n_steps: int
+) -> dict:
+    """Mean squared cosine between partners and between others [q, seed], for pairs with E x_i² x_j² = q."""
+    moments = torch.stack([landscape.pair_moments(n_features, kurtosis, q) for q in co_activity])
+    v = torch.tensor(0.95 ** (np.arange(n_features) // 2)).expand(len(co_activity), -1)
+    w = landscape.train_correlated(v, moments, n_dims, n_seeds, runtime.generator(seed, "weights pairs"), n_steps)
+    unit = w / w.norm(dim=-2, keepdim=True)
+    overlap = ((unit.mT @ unit) ** 2).numpy()
+    first = np.arange(0, n_features, 2)
+    partners = overlap[..., first, first + 1]
+    others = overlap.sum((-2, -1)) - n_features - 2 * partners.sum(-1)
+    return {
+        "partners": partners.mean(-1),
+        "others": others / (n_features * (n_features - 2)),
+        "loss": landscape.correlated_loss(w, v[:, None], moments[:, None]).numpy(),
+    }
+
+
 # ------------------------------------------------------------ gradient flow
 
 
@@ -738,9 +929,9 @@ def out_of_order(c, importance, tolerance: float = 1e-6) -> np.ndarray:
     return ((np.diff(c[..., order], axis=-1) > tolerance) & ~tied).sum(-1)
 
 
-def block_order(weights) -> tuple[np.ndarray, list[capacity.Block]]:
+def block_order(weights, cosine: float = 0.05, norm: float = 1e-3) -> tuple[np.ndarray, list[capacity.Block]]:
     """The features sorted by block (largest first), then those that are ignored; and the blocks."""
-    found = capacity.blocks(weights, cosine=0.05, norm=1e-3)
+    found = capacity.blocks(weights, cosine=cosine, norm=norm)
     members = np.concatenate([block.features for block in found])
     return np.concatenate([members, np.setdiff1d(np.arange(weights.shape[-1]), members)]), found
 
