@@ -197,3 +197,69 @@ def test_partners_are_parallel_if_exclusive_and_orthogonal_if_together():
     result = work(paper.train_pairs, co_activity=(0.0, 5.0), **config)
     np.testing.assert_allclose(result["partners"], [[1, 1], [0, 0]], atol=1e-3)
     assert result["loss"][0].max() < 1e-6 and (result["others"][1] > 0.05).all()
+
+
+def test_unequal_kurtoses_and_widths():
+    config = {"n_problems": 3, "n_features": 6, "n_dims": 2, "n_seeds": 2, "n_steps": 3000}
+    result = work(paper.unequal_kurtoses, **config)
+    expected = np.broadcast_to(result["optimum"][:, None], result["capacity"].shape)
+    np.testing.assert_allclose(result["capacity"], expected, atol=1e-6)
+    config = {"dims": (2, 4), "decay": 0.7, "kurtosis": 8.0, "n_features": 12, "n_seeds": 2, "n_steps": 300}
+    c = work(paper.quadratic_widths, **config)["capacity"]
+    assert c.shape == (2, 2, 12)
+    np.testing.assert_allclose(c.sum(-1), [[2, 2], [4, 4]])
+
+
+def test_sweeping_the_ratio_shows_a_loop_below_kurtosis_3_only():
+    loops = work(paper.sweep_ratio, kurtoses=(2.0, 10.0), n_points=21)
+    assert paper.loop_width(loops["ratios"], loops["capacity"][0]) == pytest.approx(np.log(4), rel=0.25)
+    assert np.abs(loops["capacity"][1, 0] - loops["capacity"][1, 1]).max() < 1e-3
+
+
+def test_one_special_feature_in_a_relu_autoencoder():
+    config = {"density": 0.3, "n_features": 4, "n_dims": 2, "n_seeds": 2, "n_steps": 800, "batch": 64}
+    c = work(paper.relu_special, ratios=(0.05, 1.0), **config)["capacity"]
+    assert c.shape == (2, 2) and c[1] == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_penalty_on_overlaps_costs_little():
+    config = {"strength": 0.02, "kurtosis": 10.0, "n_features": 6, "n_dims": 3, "n_seeds": 2, "n_steps": 1500}
+    result = work(paper.select_blocks, powers=(1.0, 4.0), **config)
+    assert result["weights"].shape == (2, 2, 3, 6) and result["cost"].max() < 2e-3
+
+
+def test_penalties_end_sharing_where_theory_says():
+    fixed = {"decay": 0.8, "kurtosis": 8.0, "n_features": 6, "n_dims": 3, "n_seeds": 2, "n_steps": 1500}
+    c = work(paper.penalised, penalties=(0.5, 3.0), **fixed)["capacity"]
+    assert (paper.phase(c[0]) == paper.POLYSEMANTIC).any() and not (paper.phase(c[1]) == paper.POLYSEMANTIC).any()
+    fixed = {"density": 0.2, "decay": 0.7, "n_features": 4, "n_dims": 2, "n_seeds": 2, "n_steps": 3000, "batch": 64}
+    tuned = work(paper.penalised_relu, penalties=(0.0, 10.0), n_test=1000, **fixed)
+    shares = paper.polysemantic_shares(tuned["weights"])
+    assert (shares.represented[0] == 1).all() and (shares.represented[1] == 0).all()
+    assert (tuned["loss"][1] > tuned["loss"][0]).all()
+
+
+def test_no_power_brings_the_kurtosis_below_one_over_density():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, 400_000) * (rng.random(400_000) < 0.3)
+    for power in (1.0, 0.5):
+        y = np.sign(x) * np.abs(x) ** power
+        assert paper.power_kurtosis(power, 0.3) == pytest.approx((y**4).mean() / (y**2).mean() ** 2, rel=0.02)
+    assert paper.power_kurtosis(np.linspace(0, 1, 9), 0.2).min() == pytest.approx(5)
+
+
+@pytest.mark.parametrize("name", ["photographs", "digits"])
+def test_real_networks_report_capacity_importance_and_kurtosis(name):
+    result = work(paper.real_capacities, name=name, n_samples=260, n_dims=4, n_seeds=2, n_steps=20)
+    n = len(result["importance"])
+    assert result["capacity"].shape == result["random"].shape == (2, n) and 40 < n <= 63
+    assert result["capacity"].sum(-1).max() <= 4 + 1e-9 and result["importance"].sum() == pytest.approx(1)
+    assert result["kurtosis"].min() >= 1
+
+
+def test_rank_correlations():
+    rng = np.random.default_rng(0)
+    z, noise = rng.standard_normal((2, 500))
+    assert paper.rank_correlation(z, np.exp(z)) == pytest.approx(1)
+    x, y = z + noise, z + rng.standard_normal(500)
+    assert paper.rank_correlation(x, y) > 0.3 and abs(paper.rank_correlation(x, y, z)) < 0.1
