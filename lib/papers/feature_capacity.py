@@ -61,9 +61,9 @@ class Config:
     ae_test: int = setting(20_000, "fresh samples that measure an autoencoder's loss", low=100)
     hysteresis_points: int = setting(61, "importance ratios of the sweeps up and down", low=5)
     tune_steps: int = setting(2000, "Adam steps of fine-tuning and of block selection", low=10)
-    real_seeds: int = setting(5, "networks per data set trained on real images", low=2)
+    real_seeds: int = setting(4, "networks per data set trained on real images", low=2)
     real_samples: int = setting(13_000, "patches of photographs", low=100)
-    real_steps: int = setting(2000, "Adam steps on real images", low=10)
+    real_steps: int = setting(1500, "Adam steps on real images", low=10)
     real_dims: int = setting(16, "dimensions of the embedding of real images", low=2)
     n_monte_carlo: int = setting(1_000_000, "samples per input law in the test of the loss formula", low=1000)
 
