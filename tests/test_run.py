@@ -1,7 +1,6 @@
 """The runner: what counts as a success, and that nothing published changes on any failure."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -36,7 +35,7 @@ folder = pathlib.Path(os.environ["POLYSEMANTICITY_OUT"], "figures", "{SLUG}")
 folder.mkdir(parents=True)
 for name in {WRITTEN}:
     (folder / name).write_text("x")
-(folder / "claims.json").write_text(json.dumps([{{"id": name}} for name in {list(paper.CLAIMS)}]))
+(folder / "claims.json").write_text(json.dumps([{{"id": name, "verdict": "not tested"}} for name in {list(paper.CLAIMS)}]))
 """
 PARAMETERS = 'profile = "default"\nseed = 0\ndevice = "auto"\noverrides = {}'
 
