@@ -54,11 +54,12 @@ def claims_table(rows: Sequence[Mapping]) -> str:
 
 
 def measured_text(row: Mapping) -> str:
-    """Return the measured values of a claim's row with their intervals, e.g. `slope -1.02 [-1.05, -0.99]`."""
+    """Return the measured values of a row, with intervals where they have one: `slope: -1 [-1.1, -0.9]`."""
     parts = []
     for quantity, value in row["measured"].items():
-        low, high = row["interval"][quantity]
-        parts.append(f"{quantity}: {_short(value)} [{_short(low)}, {_short(high)}]")
+        ends = [_short(end) for end in row["interval"][quantity]]
+        interval = "" if set(ends) == {_short(value)} else f" [{', '.join(ends)}]"
+        parts.append(f"{quantity}: {_short(value)}{interval}")
     return "; ".join(parts)
 
 

@@ -29,7 +29,7 @@ def cache() -> Path:
 
 
 def published(profile: str, changed: bool) -> Path:
-    """Where a run's figures/ and docs/ go: the collection itself for the plain default profile, else a folder of `out/`."""
+    """Where figures/ and docs/ of a run go: the collection itself for the plain default profile, else within `out/`."""
     if profile == "default" and not changed:
         return home()
     return home() / "out" / (f"{profile}-changed" if changed else profile)

@@ -7,6 +7,7 @@ controls.
 import csv
 import io
 import json
+import logging
 from collections.abc import Iterator
 
 import matplotlib
@@ -18,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lib import paths, runtime
+
+logging.getLogger("fontTools").setLevel(logging.ERROR)  # it remarks on the dates inside fonts
 
 # Okabe–Ito, told apart by the colour-blind and, with the line styles below, in greyscale
 MEASURED = "#0072B2"

@@ -7,18 +7,9 @@ import pytest
 from jaxtyping import install_import_hook
 
 PURE = (
-    "spectra",
-    "projections",
-    "stimuli",
-    "information",
-    "codes",
-    "autoencoders",
-    "architectures",
-    "landscape",
-    "incidental",
-    "winner",
-    "capacity",
-)
+    "spectra", "wishart", "projections", "stimuli", "information", "codes", "autoencoders", "architectures",
+    "landscape", "incidental", "winner", "capacity",
+)  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")
 
