@@ -121,8 +121,8 @@ CLAIMS = {
         "Exponents are corrected for the number of images n and averaged over dropout rates, as the paper does not say "
         "which network it shows; the least over all n, because a pattern that depends on n is an artefact of sampling. "
         "0.05 is the sampling error of one exponent; where the stem itself is flattest the fall is exactly 0. "
-        "Not blind: how the flattest layer is found was settled after pilot trainings, and the 0.05 after a first full "
-        "sweep in which the fall was 0 and a bound of 0 would have let it pass; both with seeds that are not used here.",
+        "Not blind: how the flattest layer is found was settled after pilot trainings, and the 0.05 after a first "
+        "sweep in which the fall was 0 and a bound of 0 would have let it pass; both with seeds not used here.",
     ),
     "CT-05": Claim(
         id="CT-05",
