@@ -6,7 +6,7 @@ import types
 import pytest
 from jaxtyping import install_import_hook
 
-PURE = ("spectra", "wishart", "projections", "stimuli", "information", "codes", "autoencoders", "incidental", "winner", "capacity")
+PURE = ("spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "incidental", "winner", "capacity")
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")
 

@@ -9,7 +9,7 @@ from lib import paths
 LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
-        "spectra", "wishart", "winner", "projections", "stimuli", "information", "codes", "autoencoders", "incidental", "winner", "capacity",
+        "spectra", "wishart", "winner", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "incidental", "winner", "capacity",
         "plots", "claims",
     ),
     2: ("data", "models", "train", "sweep"),
