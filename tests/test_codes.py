@@ -169,6 +169,19 @@ def test_superposition_uses_its_levels_evenly_and_never_zero():
     np.testing.assert_array_equal(code.words, again.words)
 
 
+def test_expected_confusions_are_those_of_drawn_codes_and_vanish_with_length():
+    drawn = []
+    for seed in range(40):
+        words = codes.superposition(12, 10, 4, np.random.default_rng(seed)).words
+        counts = np.unique(words, axis=0, return_counts=True)[1]
+        drawn.append((counts**2).sum() / len(words) - 1)
+    error = np.std(drawn) / np.sqrt(40)
+    assert codes.expected_confusions(12, 10, 4) == pytest.approx(np.mean(drawn), abs=4 * error + 0.03)
+    lengths = [codes.expected_confusions(k, k * 2 // 3, 4) for k in (24, 96, 384)]
+    assert lengths[0] > 10 * lengths[1] > 100 * lengths[2]
+    assert codes.expected_confusions(10, 1, 2) == pytest.approx(2**9 - 1, rel=0.02)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -185,6 +198,8 @@ def test_superposition_uses_its_levels_evenly_and_never_zero():
         (lambda: codes.erasure_accuracy(codes.simplex(2), 0.5, n_draws=10), "rng = None"),
         (lambda: codes.erasure_accuracy(codes.Code(np.ones((2, 20), dtype=int)), 0.5), "20 units.*n_draws > 0"),
         (lambda: codes.erasure_limit(0, 4, 2, 0.5), "n_bits = 0"),
+        (lambda: codes.expected_confusions(1, 4, 2), "n_bits = 1"),
+        (lambda: codes.expected_confusions(4, 4, 5), "levels = 5: allowed is an even number"),
         (lambda: codes.dropout_accuracy(codes.simplex(5, on_off=True), 0.5), "thinned words"),
     ],
 )

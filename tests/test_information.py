@@ -152,6 +152,16 @@ def test_rounded_gaussian_entropy_of_limits_and_samples():
     assert abs(information.rounded_gaussian_entropy(0.7) - estimate.bits) < 4 * estimate.stderr
 
 
+def test_rounded_gaussian_variance_of_limits_and_the_bound_that_it_gives():
+    assert information.rounded_gaussian_variance([0.0, 0.02]).tolist() == [0, 0]
+    assert information.rounded_gaussian_variance(30.0) == pytest.approx(900 + 1 / 12)
+    drawn = np.rint(0.7 * np.random.default_rng(0).standard_normal(400_000))
+    assert information.rounded_gaussian_variance(0.7) == pytest.approx(drawn.var(), rel=0.01)
+    for scale in np.geomspace(0.01, 100, 40):
+        bound = information.covariance_entropy_bound(np.array([information.rounded_gaussian_variance(scale)]))
+        assert information.rounded_gaussian_entropy(scale) <= bound + 1e-12
+
+
 def test_sample_entropy_of_fair_dice_has_the_stated_error():
     rng = np.random.default_rng(0)
     estimates = [information.sample_entropy(rng.choice(4, (500, 1), p=[0.5, 0.3, 0.15, 0.05])) for _ in range(300)]
