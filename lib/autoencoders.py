@@ -128,6 +128,7 @@ def train_quadratic_on_samples(
 INPUT_KURTOSIS: dict[str, Callable[[float], float]] = {
     "gaussian": lambda p: 3 / p,
     "uniform": lambda p: 1.8 / p,
+    "laplace": lambda p: 6 / p,
     "sign": lambda p: 1 / p,
     "positive": lambda p: (p / 5 - p**2 / 2 + p**3 / 2 - 3 * p**4 / 16) / (p / 3 - p**2 / 4) ** 2,
     "binary": lambda p: (1 - 3 * p * (1 - p)) / (p * (1 - p)),
@@ -139,9 +140,9 @@ def sparse_inputs(
 ) -> Float[Tensor, "..."]:
     """Independent inputs that are non-zero with probability `density`, scaled to mean 0 and variance 1, in float64.
 
-    law: `gaussian`, `uniform` on [−1, 1], `sign` (±1), all symmetric; `positive` (uniform on [0, 1]) and `binary` (0
-    or 1), both centred after gating. Their kurtosis is `INPUT_KURTOSIS[law](density)`. Raises ValueError for another
-    law or a density outside (0, 1].
+    law: `gaussian`, `laplace`, `uniform` on [−1, 1], `sign` (±1), all symmetric; `positive` (uniform on [0, 1]) and
+    `binary` (0 or 1), both centred after gating. Their kurtosis is `INPUT_KURTOSIS[law](density)`. Raises ValueError
+    for another law or a density outside (0, 1].
     """
     check(law in INPUT_KURTOSIS, "law", law, f"one of {', '.join(INPUT_KURTOSIS)}")
     check(0 < density <= 1 and (law != "binary" or density < 1), "density", density, "in (0, 1], below 1 for binary")
@@ -150,6 +151,9 @@ def sparse_inputs(
     if law == "gaussian":
         return gate * torch.randn(shape, **options) / p**0.5
     value = torch.rand(shape, **options)
+    if law == "laplace":
+        centred = value - 0.5
+        return gate * -centred.sign() * torch.log1p(-2 * centred.abs()) / (2 * p) ** 0.5
     if law == "uniform":
         return gate * (2 * value - 1) * (3 / p) ** 0.5
     if law == "sign":

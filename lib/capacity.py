@@ -78,6 +78,17 @@ def eigenvalues(weights: Weights) -> Float[Array, "*ensemble smaller"]:
     return (torch.linalg if _is_torch(w) else np.linalg).svdvals(w) ** 2
 
 
+def price_from_spectrum(weights: Weights, rank: float = 1e-6) -> PerModel:
+    """The price λ as a trained embedding shows it: the smallest eigenvalue of W Wᵀ above rank·largest.
+
+    Right at an optimum of the quadratic model in which at least two features share; where none does it is the least
+    importance of a monosemantic feature, an upper bound. (Ours.) Raises as `eigenvalues`.
+    """
+    check(0 < rank < 1, "rank", rank, "a threshold in (0, 1)")
+    found = _numpy(eigenvalues(weights))
+    return np.where(found > rank * found[..., :1], found, np.inf).min(-1)
+
+
 class Block(NamedTuple):
     """One connected group of features; semi-orthogonal exactly when `spread` is 0, and then C_i = n_i / eigenvalue."""
 

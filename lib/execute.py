@@ -70,6 +70,8 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     }
     for cell in notebook.cells:
         cell.metadata = {key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)}
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected-parameters"  # papermill draws a new one each time
         for output in cell.get("outputs", []):
             output.get("metadata", {}).pop("application/papermill.record", None)
     return notebook

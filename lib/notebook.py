@@ -1,6 +1,7 @@
 """What a notebook shows besides its figures; the only module that imports IPython."""
 
 import inspect
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -65,6 +66,26 @@ def measured_text(row: Mapping) -> str:
 def show_source(function: Callable) -> None:
     """Show the source of a library function, where reading it is the lesson."""
     display(Code(inspect.getsource(function), language="python"))
+
+
+def sliders(draw: Callable, **ranges: tuple[float, float, float]) -> None:
+    """Show what `draw(**values)` draws, with a slider (low, high, start) for every argument.
+
+    It is drawn again when a slider is let go, not on the way, so that a slow picture never lags behind. Where nobody
+    can move a slider the picture for the starting values stands in.
+    """
+    if headless():
+        draw(**{name: start for name, (_, _, start) in ranges.items()})
+        return
+    import ipywidgets  # loads slowly, and only a live notebook needs it
+
+    controls = {
+        name: ipywidgets.FloatLogSlider(
+            start, base=10, min=math.log10(low), max=math.log10(high), description=name, continuous_update=False
+        )
+        for name, (low, high, start) in ranges.items()
+    }
+    ipywidgets.interact(draw, **controls)
 
 
 def _cell(value) -> str:

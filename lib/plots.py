@@ -137,6 +137,8 @@ def save(fig: Figure, name: str, context: runtime.Run) -> None:
     """
     runtime.check(name in context.figures, "name", name, f"one declared in FIGURES: {', '.join(context.figures)}")
     folder = paths.figures(context.slug)
+    fig.draw_without_rendering()  # lays the figure out, which every format and the notebook's own picture would repeat
+    fig.set_layout_engine("none")
     for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None, "ModDate": None})):
         buffer = io.BytesIO()
         fig.savefig(buffer, format=suffix, metadata=metadata)

@@ -258,7 +258,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate every figure of the collection.")
     parser.add_argument("--profile", default="default", help="smoke, default or paper")
     parser.add_argument("--only", nargs="+", metavar="SLUG", help="only these notebooks")
-    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="notebooks at once (default: 1)")
+    jobs = min(2, runtime.cores())
+    parser.add_argument(
+        "--jobs", type=_positive, default=jobs, metavar="N", help=f"notebooks at once (default: {jobs})"
+    )
     parser.add_argument("--device", default="auto", help="auto (CUDA when it is there), cpu, cuda or cuda:N")
     parser.add_argument("--seed", type=int, default=0, help="seed of the whole run (default: 0)")
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="change settings")

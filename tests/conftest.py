@@ -6,7 +6,10 @@ import types
 import pytest
 from jaxtyping import install_import_hook
 
-PURE = ("spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "incidental", "winner", "capacity")
+PURE = (
+    "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+    "landscape", "incidental", "winner", "capacity",
+)  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")
 

@@ -9,8 +9,8 @@ from lib import paths
 LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
-        "spectra", "wishart", "winner", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "incidental", "winner", "capacity",
-        "plots", "claims",
+        "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+        "landscape", "incidental", "winner", "capacity", "plots", "claims",
     ),
     2: ("data", "models", "train", "sweep"),
     3: ("mine",),

@@ -1,5 +1,7 @@
 """lib.capacity and the trainers against theorems, numerical optima, automatic gradients, sampling and published numbers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -284,6 +286,23 @@ def test_reference_marginal_benefits():
         assert 2 * best.price**2 == pytest.approx(worth, rel=5e-3)
 
 
+def test_the_price_can_be_read_off_the_spectrum():
+    v = 0.9 ** np.arange(20)
+    best = capacity.optimal_allocation(v, 30.0, 8)
+    assert capacity.price_from_spectrum(capacity.realise(best)) == pytest.approx(best.price, rel=1e-10)
+    deficient = np.concatenate([capacity.realise(best), np.zeros((2, 20))])
+    assert capacity.price_from_spectrum(np.stack([deficient] * 2)) == pytest.approx(np.full(2, best.price), rel=1e-10)
+
+
+def test_memory_grows_with_features_times_dims_only():
+    w = np.random.default_rng(0).standard_normal((20, 20_000))
+    tracemalloc.start()
+    capacity.feature_capacity(w)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * w.nbytes < w.shape[1] ** 2 * 8 / 100
+
+
 def test_an_ensemble_is_its_models(rng):
     v, kappa, dims = rng.uniform(0.5, 2, (4, 3, 7)), rng.uniform(1.5, 9, (4, 1)), rng.integers(1, 9, (4, 3))
     together = optimal_allocation(v, kappa[..., None], dims)
@@ -417,7 +436,8 @@ def test_sparse_inputs_have_the_moments_they_promise(law, density):
     x = autoencoders.sparse_inputs(law, density, (400_000,), runtime.generator(1, "data"))
     assert x.mean() == pytest.approx(0, abs=0.01)
     assert x.var() == pytest.approx(1, abs=0.02)
-    assert (x**4).mean() == pytest.approx(autoencoders.INPUT_KURTOSIS[law](density), rel=0.04)
+    tolerance = 0.15 if law == "laplace" else 0.04  # the standard error of its fourth moment is four per cent
+    assert (x**4).mean() == pytest.approx(autoencoders.INPUT_KURTOSIS[law](density), rel=tolerance)
 
 
 # ------------------------------------------------------------ errors

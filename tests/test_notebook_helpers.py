@@ -47,3 +47,22 @@ def test_headless_under_the_runner(monkeypatch):
     monkeypatch.delenv("POLYSEMANTICITY_OUT")
     monkeypatch.delenv("PAPERMILL_OUTPUT_PATH", raising=False)
     assert not notebook.headless()
+
+
+def test_sliders_draw_once_where_nobody_can_move_them(monkeypatch):
+    monkeypatch.setenv("POLYSEMANTICITY_OUT", "somewhere")
+    drawn = []
+    notebook.sliders(lambda **values: drawn.append(values), ratio=(0.1, 10, 1.5), kurtosis=(1.2, 100, 10))
+    assert drawn == [{"ratio": 1.5, "kurtosis": 10}]
+
+
+def test_sliders_start_in_range_and_wait_until_they_are_let_go(monkeypatch):
+    import ipywidgets
+
+    monkeypatch.delenv("POLYSEMANTICITY_OUT", raising=False)
+    monkeypatch.delenv("PAPERMILL_OUTPUT_PATH", raising=False)
+    made = {}
+    monkeypatch.setattr(ipywidgets, "interact", lambda draw, **controls: made.update(controls))
+    notebook.sliders(print, ratio=(0.1, 10, 1.5))
+    assert made["ratio"].value == 1.5 and not made["ratio"].continuous_update
+    assert (made["ratio"].min, made["ratio"].max) == (-1, 1)

@@ -1,0 +1,123 @@
+"""The first notebook's own calculations: trends, falls and rises, batch norm taken anew, and what a worker returns."""
+
+import numpy as np
+import pytest
+import torch
+
+from lib import config, models, train
+from lib.papers import coding_theory_spectra as paper
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    return config.resolve(paper.Config(), paper.PROFILES, "smoke", {})
+
+
+@pytest.fixture(scope="module")
+def result(smoke):
+    return paper.vae(seed=0, device="cpu", **paper.network(smoke, 0.4))
+
+
+def test_every_layer_and_size_is_measured(smoke, result):
+    n_layers, n_sizes = len(paper.LAYERS), len(smoke.sizes)
+    for key in ("fitted", "exponent", "r2_fit", "effective_rank", "channel_effective_rank"):
+        assert result[key].shape == (n_layers, n_sizes) and np.isfinite(result[key]).all()
+    assert result["eigenvalues"].shape == (n_layers, n_sizes, paper.RANKS)
+    assert result["path"].shape == (n_layers, smoke.n_frames, 3)
+    for probing in ("", "train_", "renormed_"):
+        assert np.isfinite(result[probing + "roughness"]).all() and np.isfinite(result[probing + "r2"]).all()
+        assert ((result[probing + "r2"] >= 0) & (result[probing + "r2"] <= 1)).all()
+    assert result["units"].tolist()[:2] == [4096, 4096] and result["channels"].tolist()[:5] == [16, 16, 32, 64, 128]
+
+
+def test_the_worker_is_deterministic(smoke, result):
+    again = paper.vae(seed=0, device="cpu", **paper.network(smoke, 0.4))
+    for key, value in result.items():
+        np.testing.assert_array_equal(again[key], value)
+
+
+def test_seeds_split_the_photographs_anew_and_nothing_is_both_learnt_and_probed():
+    first, second = (paper.images("photographs", "", 52, 8, 32, seed) for seed in (1, 2))
+    assert len(first.train) == 52 and len(first.probe) == 8 and first.picture.unique().tolist() == [0, 1, 2, 3]
+    assert not torch.equal(first.probe, second.probe)
+    learnt = {patch.numpy().tobytes() for patch in first.train}
+    assert not learnt & {patch.numpy().tobytes() for patch in first.probe}
+
+
+def test_batch_norm_taken_anew_changes_only_batch_norm():
+    model = train.build(models.ResNetVAE, seed=0, width=1 / 16, image_size=32, stem_stride=2, dropout=0.5).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    pixels = torch.rand(300, 3, 32, 32)
+    anew = paper.renormalised(model, pixels, "cpu")
+    for name, value in anew.state_dict().items():
+        assert torch.equal(model.state_dict()[name], before[name])
+        assert ("running" in name or "num_batches" in name) or torch.equal(value, before[name])
+    stem = model.trunk.conv1(pixels)
+    parts = [stem[:256].mean((0, 2, 3)), stem[256:].mean((0, 2, 3))]
+    torch.testing.assert_close(anew.trunk.bn1.running_mean, (parts[0] + parts[1]) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_a_dead_layer_is_reported_as_one():
+    angles = np.arange(16) / 16
+    found = paper.dot_path(torch.ones(16, 5), angles, 3, 0)
+    assert (found["roughness"], found["r2"]) == (0.0, 0.0)
+    dead = paper._spectra("fc1", torch.ones(200, 150), (150, 200), None)
+    assert (dead["exponent"] == paper.STEEPEST).all() and (dead["effective_rank"] == 0).all()
+
+
+def test_kl_weight_scales_the_second_term_only():
+    model = train.build(models.ResNetVAE, seed=0, width=1 / 16, image_size=32, stem_stride=2).eval()
+    pixels = torch.rand(4, 3, 32, 32)
+    terms = models.vae_evaluate(model, pixels)
+    expected = terms.reconstruction.sum() + 0.25 * terms.kl.sum()
+    torch.testing.assert_close(paper.loss(model, pixels, 0.25).detach(), expected)
+
+
+def test_dropout_trend_is_the_regression_with_a_constant_per_seed():
+    rates, rng = (0.0, 0.2, 0.4, 0.8), np.random.default_rng(0)
+    values = 3 * np.array(rates)[:, None] + [5, -2, 7] + 0.1 * rng.standard_normal((4, 3))
+    design = np.c_[np.repeat(rates, 3), np.tile(np.eye(3), (4, 1))]
+    coefficients, residual, _, _ = np.linalg.lstsq(design, values.ravel(), rcond=None)
+    error = np.sqrt(residual[0] / 8 * np.linalg.inv(design.T @ design)[0, 0])
+    found = paper.dropout_trend(values, rates)
+    assert found.value == pytest.approx(coefficients[0])
+    assert found.high - found.value == pytest.approx(2.306 * error, rel=1e-3)
+
+
+def test_dropout_trend_at_equal_loss_is_the_regression_on_both():
+    rates, rng = (0.0, 0.3, 0.5, 0.8), np.random.default_rng(2)
+    loss = np.array(rates)[:, None] + 0.2 * rng.standard_normal((4, 3))
+    values = 2 * loss + 0.1 * rng.standard_normal((4, 3)) + [1, 2, 3]
+    design = np.c_[np.repeat(rates, 3), loss.ravel(), np.tile(np.eye(3), (4, 1))]
+    expected = np.linalg.lstsq(design, values.ravel(), rcond=None)[0][0]
+    found = paper.dropout_trend(values, rates, loss)
+    assert found.value == pytest.approx(expected) and found.low < 0 < found.high
+    assert paper.dropout_trend(values, rates).low > 0
+
+
+def test_dropout_trend_covers_the_truth():
+    rates, rng = (0.0, 0.2, 0.4, 0.6, 0.8), np.random.default_rng(1)
+    found = [paper.dropout_trend(rng.standard_normal((5, 4)), rates) for _ in range(1000)]
+    assert 0.93 < np.mean([low <= 0 <= high for _, low, high in found]) < 0.97
+
+
+def test_fall_and_rise_of_a_known_curve():
+    curve = np.array([2.0, 1.5, 1.0, 3.0])
+    fall, rise = paper.fall_and_rise(np.broadcast_to(curve, (3, 2, 4)))
+    np.testing.assert_allclose(fall, 1) and np.testing.assert_allclose(rise, 2)
+    rising = np.broadcast_to([1.0, 2.0, 3.0], (3, 2, 3))
+    np.testing.assert_allclose(paper.fall_and_rise(rising)[0], 0)
+    by_size = np.array([curve, curve[[0, 0, 0, 3]]])[None].repeat(3, 0)
+    np.testing.assert_allclose(paper.fall_and_rise(by_size)[0], 0)
+
+
+def test_picking_the_flattest_layer_makes_no_fall_of_noise():
+    noise = np.random.default_rng(0).standard_normal((4000, 4, 1, 6))
+    falls = np.array([paper.fall_and_rise(curves)[0].mean() for curves in noise])
+    assert abs(falls.mean()) < 0.05
+
+
+def test_layer_mean_takes_the_named_layers():
+    values = np.arange(len(paper.LAYERS), dtype=float)
+    assert paper.layer_mean(values, paper.EARLY) == 1
+    assert paper.layer_mean(np.tile(values, (2, 3, 1)), paper.LATE).tolist() == [[7.0] * 3] * 2

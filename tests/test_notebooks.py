@@ -1,0 +1,108 @@
+"""The notebooks: clean sources, the agreed shape, and real papermill runs of all of them."""
+
+import ast
+import importlib
+import json
+import re
+
+import nbformat
+import pytest
+
+from lib import execute, paths, run, runtime
+
+NOTEBOOKS = paths.notebooks()
+PARAMETERS = 'profile = "default"\nseed = 0\ndevice = "auto"\noverrides = {}'
+LONGEST_CELL = 40
+
+
+def read(slug):
+    return nbformat.read(NOTEBOOKS[slug], as_version=4)
+
+
+def code_of(slug):
+    return [cell.source for cell in read(slug).cells if cell.cell_type == "code"]
+
+
+def test_three_papers():
+    assert [path.name[:2] for path in NOTEBOOKS.values()] == ["01", "02", "03"]
+    assert {path.stem for path in (paths.ROOT / "lib" / "papers").glob("[a-z]*.py")} == set(NOTEBOOKS)
+
+
+@pytest.mark.parametrize("slug", NOTEBOOKS)
+def test_source_has_no_outputs_and_the_agreed_shape(slug):
+    notebook = read(slug)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
+    assert [cell.source for cell in code if "parameters" in cell.metadata.get("tags", [])] == [PARAMETERS]
+    assert code[2].source.startswith("run = runtime.start(")
+    assert execute.parameters_problem(notebook) is None
+
+
+@pytest.mark.parametrize("slug", NOTEBOOKS)
+def test_cells_are_short_and_define_and_train_nothing(slug):
+    for source in code_of(slug):
+        assert len(source.splitlines()) <= LONGEST_CELL
+        tree = ast.parse(source)
+        assert not [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+        assert "backward(" not in source and "torch.optim" not in source and ".step()" not in source
+        assert "savefig" not in source and "plt.rcParams" not in source
+
+
+@pytest.mark.parametrize("slug", NOTEBOOKS)
+def test_every_declared_figure_and_claim_appears(slug):
+    paper = importlib.import_module(f"lib.papers.{slug}")
+    text = "\n".join(code_of(slug))
+    for name in paper.FIGURES:
+        assert f'"{name}"' in text
+    for claim in paper.CLAIMS:
+        assert claim in text
+    saved = set(re.findall(r'plots\.save\(\w+, "(\w+)"', text))
+    assert saved == set(paper.FIGURES)
+
+
+@pytest.mark.parametrize("slug", NOTEBOOKS)
+def test_paper_module_keeps_the_contract(slug):
+    paper = importlib.import_module(f"lib.papers.{slug}")
+    assert (
+        slug == paper.SLUG and set(paper.PROFILES) == {"smoke", "default", "paper"} and paper.PROFILES["default"] == {}
+    )
+    for profile in paper.PROFILES:
+        runtime.start(paper, profile=profile, seed=0, device="cpu", overrides={})
+    assert all(claim.id == name for name, claim in paper.CLAIMS.items())
+    assert all(len(alt) > 30 for alt in paper.FIGURES.values())
+
+
+@pytest.fixture(scope="module")
+def module_folders(tmp_path_factory):
+    """One store and one collection's outputs for all smoke runs."""
+    return tmp_path_factory.mktemp("smoke")
+
+
+def smoke(folders, monkeypatch, *arguments):
+    home = folders / "home"
+    if not home.exists():
+        home.mkdir()
+        (home / "notebooks").symlink_to(paths.ROOT / "notebooks")
+    monkeypatch.setenv("POLYSEMANTICITY_HOME", str(home))
+    monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(folders / "cache"))
+    monkeypatch.delenv("POLYSEMANTICITY_OUT", raising=False)
+    assert run.main(["--profile", "smoke", *arguments]) == 0
+    return {path.relative_to(home): path.read_bytes() for path in (home / "out").rglob("*") if path.is_file()}
+
+
+def test_smoke_runs_of_all_from_two_working_directories(module_folders, monkeypatch, tmp_path, capsys):
+    first = smoke(module_folders, monkeypatch)
+    assert capsys.readouterr().out.count(" ok ") == len(NOTEBOOKS)
+    monkeypatch.chdir(tmp_path)
+    assert smoke(module_folders, monkeypatch) == first  # the second run is from the store, byte for byte the same
+    for slug in NOTEBOOKS:
+        paper = importlib.import_module(f"lib.papers.{slug}")
+        folder = next(iter(first)).parents[-2] / "smoke" / "figures" / slug
+        rows = json.loads(first[folder / "claims.json"])
+        assert {row["id"] for row in rows} == set(paper.CLAIMS)
+        assert {row["verdict"] for row in rows} == {"not tested"}
+        assert all(len(first[folder / f"{name}.csv"].splitlines()) > 2 for name in paper.FIGURES)
