@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import config, models, train
+from lib import codes, config, models, train
 from lib.papers import coding_theory_spectra as paper
 
 
@@ -121,3 +121,64 @@ def test_layer_mean_takes_the_named_layers():
     values = np.arange(len(paper.LAYERS), dtype=float)
     assert paper.layer_mean(values, paper.EARLY) == 1
     assert paper.layer_mean(np.tile(values, (2, 3, 1)), paper.LATE).tolist() == [[7.0] * 3] * 2
+
+
+def test_superpositions_keep_less_the_denser_they_are_and_never_more_than_the_limit():
+    rates = (0.2, 0.5, 0.8)
+    found = paper.superpositions(seed=1, device="cpu", n_bits=(2, 6, 12), rates=rates)
+    assert found["accuracy"].shape == found["share"].shape == (3, 3)
+    assert (np.diff(found["share"], axis=0) < 0).all() and (np.diff(found["share"], axis=1) < 0).all()
+    limit = [codes.erasure_limit(k, paper.UNITS, paper.LEVELS, np.array(rates)) for k in (2, 6, 12)]
+    assert (found["accuracy"] <= np.array(limit) + 1e-12).all()
+    assert (found["entropy"] <= np.minimum(found["rate_bits"], found["bound"])).all()
+
+
+def test_linear_codes_are_those_of_the_sheet():
+    found = paper.linear_codes(seed=0, device="cpu", rates=(0.2, 0.4, 0.6, 0.8))
+    of = {name: row for row, name in enumerate(paper.LINEAR)}
+    simplex, repetition = of["simplex [15, 4]"], of["repetition [15, 4]"]
+    np.testing.assert_allclose(found["accuracy"][simplex], [1.000, 0.996, 0.912, 0.505], atol=0.003)
+    np.testing.assert_allclose(found["accuracy"][repetition], [0.993, 0.931, 0.728, 0.374], atol=0.003)
+    assert found["evenness"][simplex] == pytest.approx(1) and found["evenness"][repetition] < 0.3
+    assert (found["on_off"][simplex] < found["accuracy"][simplex]).all()
+
+
+def test_capacities_agree_and_lie_within_the_bounds():
+    found = paper.capacities(seed=0, device="cpu", rates=(0.0, 0.3, 0.9), levels=(2, 16))
+    np.testing.assert_allclose(found["exact"], found["searched"], atol=1e-6)
+    assert (found["lower"] <= found["exact"] + 1e-12).all() and (found["exact"] <= found["upper"] + 1e-12).all()
+
+
+def test_thresholds_of_synthetic_codes():
+    for dimension in (1, 4):
+        exponents = 1 + np.array(paper.ROUGH) / dimension
+        found = paper.path_steps(seed=0, device="cpu", dimension=dimension, exponents=tuple(exponents), n_paths=20)
+        assert found["step"].shape == (3, 20, len(paper.STEPS))
+        powers = paper.step_exponents(found["step"])
+        np.testing.assert_allclose(powers.mean(1), paper.ROUGH, atol=0.06)
+        assert paper.threshold(exponents, powers).mean() == pytest.approx(1 + 2 / dimension, abs=0.1)
+
+
+def test_step_exponents_and_threshold_of_exact_powers():
+    step = paper.STEPS ** -np.array([[1.5], [0.5]])
+    np.testing.assert_allclose(paper.step_exponents(step), [1.5, 0.5])
+    assert paper.threshold(np.array([1.0, 2.0]), np.array([[0.0, 0.5], [1.0, 1.0]])).tolist() == pytest.approx([3, 4])
+
+
+def test_projected_action_has_the_corrected_mean():
+    found = paper.projected_action(seed=0, device="cpu", n_units=50, exponents=(0.5, 1.5), n_draws=4000)
+    np.testing.assert_allclose(found["trace"], [(np.arange(1, 51) ** -a).sum() for a in (0.5, 1.5)])
+    np.testing.assert_allclose(found["action"].mean(1), 1.5 / 50 * found["trace"], rtol=0.08)
+
+
+@pytest.mark.parametrize("n_units", [3, 64])
+def test_rounded_units_hold_no_more_than_the_certified_bound(n_units):
+    found = paper.rounded_units(
+        seed=0, device="cpu", n_units=n_units, precision=2, exponents=(0.0, 1.0, 3.0), n_draws=20_000
+    )
+    assert (found["entropy"] + 2 * found["error"] < found["bound"]).all()
+    assert (np.diff(found["entropy"]) < 0).all() and ((found["error"] == 0) == (n_units > 3)).all()
+
+
+def test_settings_of_the_theory_do_not_touch_the_trainings(smoke):
+    assert not {"code_bits", "n_codes", "n_paths", "n_draws"} & set(paper.network(smoke, 0.4))
