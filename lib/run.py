@@ -159,6 +159,7 @@ def _launch(job: Job, token: str, force: bool) -> Job:
         "POLYSEMANTICITY_FORCE": token if force else "",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",  # what a notebook computes itself does not depend on the number of cores
         "JUPYTER_PATH": str(job.staging / "jupyter"),
         "IPYTHONDIR": str(job.staging / "ipython"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",

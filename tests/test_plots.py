@@ -82,6 +82,12 @@ def test_table_of_meshes_curves_in_space_and_photographs():
     assert not [row for row in rows if row["artist"] == "image"]
 
 
+def test_table_leaves_rounding_noise_out_of_matrices():
+    fig, ax = plt.subplots()
+    plots.heatmap(ax, [[1.0, 3e-16], [1e-9, np.nan]], label="gram", colorbar=False)
+    assert [row["value"] for row in table(fig)] == ["1", "0", "1e-09", "nan"]
+
+
 def test_undeclared_figures_are_refused(toy_run):
     with pytest.raises(ValueError, match="name = 'fig9': allowed is one declared in FIGURES: fig1_toy"):
         plots.save(figure(), "fig9", toy_run)
