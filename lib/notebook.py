@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -20,6 +21,11 @@ def headless() -> bool:
 def say(text: str) -> None:
     """Show Markdown whose numbers come from the run (an f-string), so that prose never disagrees with the figures."""
     display(Markdown(inspect.cleandoc(text)))
+
+
+def below(value: float) -> str:
+    """Return the power of ten just above a rounding error, e.g. `1e-15`: its digits differ between machines and runs."""
+    return f"1e{math.ceil(math.log10(value)) if value > 0 else -16:d}"
 
 
 def show_config(context: runtime.Run) -> None:

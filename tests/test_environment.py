@@ -63,7 +63,13 @@ def test_python_version_is_the_same_everywhere():
 
 def test_setup_looks_for_every_dependency():
     script = (paths.ROOT / "environment.sh").read_text()
-    imported_as = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pytest-cov": "pytest_cov", "pyyaml": "yaml", "pillow": "PIL"}
+    imported_as = {
+        "scikit-image": "skimage",
+        "scikit-learn": "sklearn",
+        "pytest-cov": "pytest_cov",
+        "pyyaml": "yaml",
+        "pillow": "PIL",
+    }
     for entry in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]:
         name = Requirement(entry).name
         assert re.search(rf"\b{imported_as.get(name, name)}\b", script), name

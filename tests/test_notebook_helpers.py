@@ -66,3 +66,10 @@ def test_sliders_start_in_range_and_wait_until_they_are_let_go(monkeypatch):
     notebook.sliders(print, ratio=(0.1, 10, 1.5))
     assert made["ratio"].value == 1.5 and not made["ratio"].continuous_update
     assert (made["ratio"].min, made["ratio"].max) == (-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(6e-16, "1e-15"), (4e-16, "1e-15"), (1e-3, "1e-3"), (2.0, "1e1"), (0.0, "1e-16")]
+)
+def test_rounding_errors_are_shown_as_the_power_of_ten_above(value, text):
+    assert notebook.below(value) == text
