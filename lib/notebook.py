@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -24,7 +23,7 @@ def say(text: str) -> None:
 
 
 def below(value: float) -> str:
-    """Return the power of ten just above a rounding error, e.g. `1e-15`: its digits differ between machines and runs."""
+    """Return the power of ten just above a rounding error, as `1e-15`: its digits differ between machines and runs."""
     return f"1e{math.ceil(math.log10(value)) if value > 0 else -16:d}"
 
 
