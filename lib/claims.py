@@ -172,6 +172,7 @@ def _row(claim, context, measured, error, outcome, note, figure) -> dict:
         },
         "error": error,
         "rule": rule,
+        "correction": claim.correction,
         "verdict": outcome,
         "note": note,
         "profile": context.label,

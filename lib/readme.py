@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 from lib import notebook, paths
-from lib.claims import HOLDS, VERDICTS
+from lib.claims import CORRECTED, HOLDS, VERDICTS
 
 PARTS = ("findings", "gallery", "claims")
 
@@ -39,12 +39,13 @@ def findings() -> str:
     verdicts = Counter(row["verdict"] for row in rows)
     counts = ", ".join(f"**{verdicts[verdict]}** {verdict}" for verdict in VERDICTS if verdicts[verdict])
     lines = [f"{len(rows)} claims have been tested: {counts}. What does not hold as printed:", ""]
-    lines += [
-        f"- **{row['id']}** {row['claim']}: *{row['verdict']}*. {row['note']}"
-        for row in rows
-        if row["verdict"] != HOLDS
-    ]
+    lines += [_finding(row) for row in rows if row["verdict"] != HOLDS]
     return "\n".join(lines).rstrip()
+
+
+def _finding(row: dict) -> str:
+    corrected = f" Corrected: {row['correction']}." if row["verdict"] == CORRECTED else ""
+    return f"- **{row['id']}** {row['claim']}: *{row['verdict']}*.{corrected} {row['note']}".rstrip()
 
 
 def gallery() -> str:

@@ -67,6 +67,7 @@ def test_rows_are_saved_by_id_with_the_promised_keys(toy_run):
     claims.save(rows, toy_run)
     saved = json.loads((paths.figures("toy") / "claims.json").read_text())
     assert [row["id"] for row in saved] == ["TO-01", "TO-02"]
+    assert saved[0]["correction"] == "the other slope is two"
     promised = {
         "id",
         "claim",

@@ -21,7 +21,8 @@ def home(tmp_path, monkeypatch):
         "claim": "a|b",
         "measured": {"s": 1.0},
         "interval": {"s": [0.5, None]},
-        "verdict": "fails",
+        "verdict": "holds with a correction",
+        "correction": "it is otherwise",
         "note": "It is not so.",
     }
     (figures / "claims.json").write_text(json.dumps([row]))
@@ -39,8 +40,8 @@ def test_generated_parts_are_replaced_and_stable(home):
         "figures/toy/fig1_toy.png" in text
         and "a\\|b" in text
         and "s: 1 [0.5, ∞]" in text
-        and "1 claims have been tested: **1** fails" in text
-        and "It is not so." in text
+        and "1 claims have been tested: **1** holds with a correction" in text
+        and "Corrected: it is otherwise. It is not so." in text
     )
     stamp = (home / "README.md").stat().st_mtime_ns
     readme.update()
