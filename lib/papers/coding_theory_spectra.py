@@ -213,7 +213,8 @@ CLAIMS = {
         reason="Threshold: the exponent at which a projection's squared steps fall as the square of their length, as "
         "those of a differentiable curve do; a line through the powers at d(a - 1) = .5, 1, 1.5, continued to 2. The "
         "powers are fitted on 256 to 4096 steps per turn; d(a - 1) = 2 itself is left out of the rule because there "
-        "the squared step falls as the square times a logarithm. 0.1 is what the finite range of steps allows.",
+        "the squared step falls as the square times a logarithm. 0.1 is what the finite range of steps allows. "
+        "Not blind: the powers had been looked at in pilots.",
         corrected={
             "threshold less 1 + 2/d, d = 1": (-0.1, 0.1),
             "threshold less 1 + 2/d, d = 2": (-0.1, 0.1),

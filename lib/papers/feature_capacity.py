@@ -253,7 +253,8 @@ CLAIMS = {
         reason=(
             "Analytic, so only rounding is allowed; 1e-4 is the error of a numerical derivative. The reference "
             "capacities follow from a price line that can be read off to about 1 %, so their sum is known to 0.01 "
-            "and each of them to 0.005."
+            "and each of them to 0.005. Not blind: a draft had 0.001 here, and the difference was known when it was "
+            "widened."
         ),
     ),
     "FC-03": Claim(
