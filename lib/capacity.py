@@ -288,42 +288,12 @@ def _tangent(below, overlap, above):
     return below / root if root else 0.0
 
 
-# ------------------------------------------------------------ laws of the optimum
-
-
-class Boundaries(NamedTuple):
-    ignored: Num[np.ndarray, "*kurtosis"] | float  # ignored at or below this relative importance
-    monosemantic: Num[np.ndarray, "*kurtosis"] | float  # monosemantic at or above it
-
-
-def phase_boundaries(kurtosis, dims: int | float, n_others: int, n_special: int = 1) -> Boundaries:
-    """Relative importance where `n_special` features beside `n_others` of importance 1 are ignored, and monosemantic.
-
-    Needs n_special ≤ dims ≤ n_others. Two features in one dimension are (dims, n_others, n_special) = (1, 1, 1):
-    polysemantic between 2/(kappa − 1) and (kappa − 1)/2. For kurtosis ≤ 3 both boundaries are 1. Source: paper, phase
-    diagram; re-derived.
-    """
-    check(0 < n_special <= dims <= n_others, "dims", dims, f"from n_special = {n_special} to n_others = {n_others}")
-    a = np.maximum(_parameters(np.ones(1), kurtosis)[1], 2.0)
-    ignored = 1 / (1 + (a - 2) / 2 * dims / n_others)
-    return Boundaries(ignored, (a / 2) / (1 + (a - 2) / 2 * (dims - n_special) / n_others))
-
-
-class CountLaw(NamedTuple):
-    features: float  # expected number of polysemantic features
-    dims: float  # dimensions they share
-
-
-def count_law(kurtosis: int | float, ratio: float) -> CountLaw:
-    """Polysemantic features for v_i = ratio^i: ln((kappa − 1)/2)/ln(1/ratio) of them, whatever D is. (Ours.)
-
-    Smooth approximation, right to about one feature, for D and N − D both larger than the count. Raises ValueError
-    for kurtosis ≤ 3 or a ratio outside (0, 1).
-    """
-    check(kurtosis > 3, "kurtosis", kurtosis, "above 3")
-    check(0 < ratio < 1, "ratio", ratio, "in (0, 1)")
-    half, step = (kurtosis - 1) / 2, -np.log(ratio)
-    return CountLaw(float(np.log(half) / step), float((1 - np.log(half) / (half - 1)) / step))
+def predicted_spectrum(
+    importance: Float[np.ndarray, " features"], optimum: Float[np.ndarray, " features"], price: float, n_dims: int
+) -> Float[np.ndarray, " dims"]:
+    """Eigenvalues of W Wᵀ at the optimum: importances of monosemantic features, then the price, descending."""
+    alone = importance[optimum == 1]
+    return np.concatenate([np.sort(alone)[::-1], np.full(n_dims - len(alone), price)])
 
 
 # ------------------------------------------------------------ checks
