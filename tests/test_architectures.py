@@ -5,7 +5,6 @@ import torch
 
 from lib import architectures, capacity, runtime
 
-
 F64 = {"dtype": torch.float64}
 
 

@@ -8,10 +8,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from scipy.optimize import minimize
 
 from lib import autoencoders, capacity, runtime
-from lib.capacity import blocks, feature_capacity, leverage, marginal_benefit, optimal_allocation, quadratic_loss, realise
+from lib.capacity import (
+    blocks,
+    feature_capacity,
+    leverage,
+    marginal_benefit,
+    quadratic_loss,
+)
 
 
 @pytest.fixture

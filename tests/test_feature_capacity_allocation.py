@@ -31,7 +31,9 @@ def test_numerical_benefit_and_the_kurtosis_of_constant_returns():
 
 
 def test_lists_return_weights_whose_spectrum_ends_at_the_price():
-    result = work(allocation.train_lists, decay=0.8, kurtoses=(6.0, 20.0), n_features=6, n_dims=3, n_seeds=2, n_steps=300)
+    result = work(
+        allocation.train_lists, decay=0.8, kurtoses=(6.0, 20.0), n_features=6, n_dims=3, n_seeds=2, n_steps=300
+    )
     assert result["weights"].shape == (2, 2, 3, 6)
     np.testing.assert_allclose(result["eigenvalues"][..., -1], result["price"][:, None] * np.ones(2), rtol=1e-6)
     np.testing.assert_allclose(result["excess_loss"], 0, atol=1e-9)

@@ -12,8 +12,8 @@ def work(worker, **config):
 
 def test_the_price_of_dimensions_bounds_the_gain():
     result = work(price.price_of_dimensions, decay=0.8, kurtosis=20.0, n_features=6, n_seeds=2, n_steps=300)
-    gain, price = result["loss"][:-1] - result["loss"][1:], 2 * result["price"] ** 2
-    assert (gain < price[:-1]).all() and (gain > price[1:]).all()
+    gain, worth = result["loss"][:-1] - result["loss"][1:], 2 * result["price"] ** 2
+    assert (gain < worth[:-1]).all() and (gain > worth[1:]).all()
 
 
 def test_autoencoders_of_several_widths_in_one_batch():

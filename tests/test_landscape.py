@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import autoencoders, capacity, landscape, runtime
-
+from lib import capacity, landscape, runtime
 
 F64 = {"dtype": torch.float64}
 
