@@ -10,6 +10,7 @@ Features are always the last axis and dims the one before; any leading axes are 
 is one number or an array that broadcasts against `importance` [..., N], so a grid of kurtoses is given as [..., 1].
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ Weights = Num[Array, "*ensemble dims features"]
 PerFeature = Num[Array, "*#ensemble features"]
 PerModel = Num[Array, "*ensemble"] | np.floating  # a numpy number where there is one model
 
+PART = 2**22  # numbers of an embedding that are worked on at a time, where it has more
+
 
 # ------------------------------------------------------------ what an embedding holds
 
@@ -33,13 +36,24 @@ def feature_capacity(weights: Weights) -> Float[Array, "*ensemble features"]:
 
     Source: the paper's definition of capacity, equal to the "feature dimensionality" of Elhage et al. (2022). Σ_i C_i
     ≤ rank W. Unchanged by rotating the embedding space and by one common scale. Same kind of array (numpy or torch)
-    and device as `weights`. The N x N Gram matrix is only built when N ≤ D. Raises ValueError if `weights` is not at
-    least 2-D, empty or not finite.
+    and device as `weights`. The N x N Gram matrix is only built when N ≤ D; many features are worked through in parts,
+    so that the memory beyond `weights` does not grow with N·D. Raises ValueError if `weights` is not at least 2-D,
+    empty or not finite.
     """
-    w = _scaled(weights)
-    norm = (w * w).sum(-2)
-    unit = w / (norm + (norm == 0))[..., None, :] ** 0.5
-    return norm / (_squared_overlap(unit, w) + (norm == 0))
+    w = _checked(weights)
+    largest = _largest(w)
+    if w.shape[-1] <= w.shape[-2]:
+        w = w / largest
+        norm, unit = _unit_columns(w)
+        return norm / (((unit.swapaxes(-1, -2) @ w) ** 2).sum(-1) + (norm == 0))
+    width = max(1, PART * w.shape[-1] // math.prod(w.shape))
+    parts = [slice(first, first + width) for first in range(0, w.shape[-1], width)]
+    outer = sum(part @ part.swapaxes(-1, -2) for part in (w[..., columns] / largest for columns in parts))
+    found = []
+    for columns in parts:
+        norm, unit = _unit_columns(w[..., columns] / largest)
+        found.append(norm / ((unit * (outer @ unit)).sum(-2) + (norm == 0)))
+    return (torch if _is_torch(w) else np).concatenate(found, -1)
 
 
 def leverage(weights: Weights) -> Float[Array, "*ensemble features"]:
@@ -321,15 +335,22 @@ def _checked(weights):
 def _scaled(weights):
     """Weights with a largest entry of 1 (or all 0), so that squares neither overflow nor vanish."""
     w = _checked(weights)
-    largest = abs(w).amax((-2, -1), keepdim=True) if _is_torch(w) else abs(w).max((-2, -1), keepdims=True)
-    return w / (largest + (largest == 0))
+    return w / _largest(w)
 
 
-def _squared_overlap(unit, w):
-    """Σ_j (unit_i · W_j)² for every feature i, through whichever of D x D and N x N is smaller."""
-    if w.shape[-1] > w.shape[-2]:
-        return (unit * ((w @ w.swapaxes(-1, -2)) @ unit)).sum(-2)
-    return ((unit.swapaxes(-1, -2) @ w) ** 2).sum(-1)
+def _largest(w):
+    """The largest size of an entry of each embedding, 1 where all are 0; without a copy of the weights."""
+    if _is_torch(w):
+        largest = torch.maximum(w.amax((-2, -1), keepdim=True), -w.amin((-2, -1), keepdim=True))
+    else:
+        largest = np.maximum(w.max((-2, -1), keepdims=True), -w.min((-2, -1), keepdims=True))
+    return largest + (largest == 0)
+
+
+def _unit_columns(w):
+    """Squared lengths of the columns, and the columns with length 1 (or 0)."""
+    norm = (w * w).sum(-2)
+    return norm, w / (norm + (norm == 0))[..., None, :] ** 0.5
 
 
 def _parameters(importance, kurtosis):
