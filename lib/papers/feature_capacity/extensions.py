@@ -14,6 +14,11 @@ FIGURES = {
         "Middle: capacity in the ReLU autoencoder jumps between 0, one half and 1. Right: trained against exact "
         "capacities for unequal kurtoses, on the diagonal."
     ),
+    "figx_transition_order": (
+        "Capacity of the second of two features in one dimension against its relative importance, from three starting "
+        "states, for four models; the largest jump against the spacing of the grid; and the importance from which a "
+        "feature is alone against its density."
+    ),
     "figx_width_and_blocks": (
         "Left: number of polysemantic features against dimensions, constant in the quadratic model and growing in the "
         "ReLU autoencoder. Right: three sorted Gram matrices for a small penalty on overlaps of power 1, 2 and 4."
@@ -152,3 +157,72 @@ def select_blocks(
     best = capacity.optimal_allocation(v, kurtosis, n_dims).loss
     cost = capacity.quadratic_loss(w, v, kurtosis).numpy() / best - 1
     return {"weights": w.numpy(), "cost": cost}
+
+
+# ------------------------------------------------------------ the order of the transition
+
+# Fixed before the first run: first-order if the largest jump of C between neighbouring ratios is, on a grid four times
+# as fine, still more than half of what it was (that of a continuous curve falls to about a quarter), else continuous.
+FIRST_ORDER = 0.5
+STATES = {"feature 1 alone": (1.0, 0.0), "shared": (0.8, -0.8), "feature 2 alone": (0.0, 1.0)}
+
+
+def from_states(
+    *, seed: int, device: str, model: str, ratios, level: float, n_seeds: int, n_steps: int, batch: int
+) -> dict:
+    """C of the second of two features in one dimension [state, ratio, seed], from each of `STATES` with a little noise.
+
+    `model`: an autoencoder, with `level` its density, or `quadratic`, with `level` its kurtosis.
+    """
+    start = torch.tensor(list(STATES.values())).repeat_interleave(len(ratios), 0)[:, None, None]
+    generator = runtime.generator(seed, f"noise {model} {level}", device)
+    start = start.to(device) + 0.03 * torch.randn(len(start), n_seeds, 1, 2, generator=generator, device=device)
+    importance = torch.tensor(phases.special_importance(ratios, 2), device=device).repeat(len(STATES), 1)
+    if model == "quadratic":
+        v, a = importance[:, None], torch.tensor(level - 1, dtype=torch.float64, device=device)
+        (w,) = autoencoders.descend(
+            lambda p, _: (capacity.gradient_unchecked(p[0], v, a),), (start.double(),), n_steps, 0.02
+        )
+    else:
+        density = torch.full((len(start),), level)
+        w = architectures.train_autoencoders(
+            model, density, importance, 1, n_seeds, generator, n_steps=n_steps, batch=batch, start=start, n_test=100
+        ).weights.double()
+    return {"capacity": capacity.feature_capacity(w)[..., 1].reshape(len(STATES), -1, n_seeds).cpu().numpy()}
+
+
+def largest_jumps(c, refinements=(4, 2, 1)) -> np.ndarray:
+    """The largest jump of C between neighbouring ratios, from any state and start, on ever finer grids of the ratio.
+
+    c: [state, ratio, seed]; a refinement of 4 takes every fourth ratio.
+    """
+    return np.array([np.abs(np.diff(c[:, ::step], axis=1)).max() for step in refinements])
+
+
+def coexistence_width(ratios, c, margin: float = 0.1) -> float:
+    """ln of the range of ratios over which C, its mean over seeds, depends on the state by more than the margin."""
+    apart = np.ptp(c.mean(-1), axis=0) > margin
+    return float(np.log(np.asarray(ratios)[1:] / np.asarray(ratios)[:-1]).mean() * apart.sum())
+
+
+def alone_thresholds(
+    *, seed: int, device: str, ratios, densities, others: float, n_features: int, n_dims: int, n_seeds: int,
+    n_steps: int, batch: int,
+) -> dict:  # fmt: skip
+    """C of one special feature [density, ratio, seed] in ReLU autoencoders, which has a density of its own."""
+    grid = [(p, r) for p in densities for r in ratios]
+    density = torch.full((len(grid), n_features), others)
+    density[:, -1] = torch.tensor([p for p, _ in grid])
+    importance = torch.tensor(phases.special_importance([r for _, r in grid], n_features))
+    trained = architectures.train_autoencoders(
+        "relu", density, importance, n_dims, n_seeds, runtime.generator(seed, "weights thresholds", device),
+        n_steps=n_steps, batch=batch, n_test=100,
+    )  # fmt: skip
+    c = capacity.feature_capacity(trained.weights.double())[..., -1].cpu().numpy()
+    return {"capacity": c.reshape(len(densities), len(ratios), n_seeds)}
+
+
+def threshold(ratios, c, margin: float = 0.05) -> np.ndarray:
+    """The smallest ratio [..., seed] from which on C > 1 − margin at every larger one; NaN where there is none."""
+    alone = np.flip(np.logical_and.accumulate(np.flip(c > 1 - margin, -2), -2), -2)
+    return np.where(alone.any(-2), np.asarray(ratios)[alone.argmax(-2)], np.nan)
