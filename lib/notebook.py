@@ -1,11 +1,14 @@
 """What a notebook shows besides its figures; the only module that imports IPython."""
 
+import gc
 import inspect
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 
+from IPython import get_ipython
 from IPython.display import Code, Markdown, display
+from matplotlib.figure import Figure
 
 from lib import config, runtime
 
@@ -15,6 +18,27 @@ MARKS = {"holds": "✓", "fails": "✗", "unclear": "?", "holds with a correctio
 def headless() -> bool:
     """Whether the notebook is executed by the runner, so that nobody can move a slider."""
     return "POLYSEMANTICITY_OUT" in os.environ or "PAPERMILL_OUTPUT_PATH" in os.environ
+
+
+def _show_saved_pictures() -> None:
+    """Let the notebook show the picture that `plots.save` has written rather than draw the figure once more."""
+    shell = get_ipython()
+    if shell is None or "inline" not in os.environ.get("MPLBACKEND", ""):
+        return
+    import matplotlib_inline.backend_inline  # noqa: F401  registers its own way to show figures, which is kept
+
+    formatter = shell.display_formatter.formatters["image/png"]
+    draw = formatter.lookup_by_type(Figure)
+    formatter.for_type(Figure, lambda figure: _saved_picture(figure) or draw(figure))
+
+
+def _saved_picture(figure: Figure) -> tuple[bytes, dict] | None:
+    """The saved PNG, at the size on the page that the notebook's own drawing would have; None for an unsaved figure."""
+    png = getattr(figure, "saved_png", None)
+    if png is None:
+        return None
+    width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
+    return png, {"width": width, "height": height}
 
 
 def say(text: str) -> None:
@@ -106,3 +130,7 @@ def _short(value: float | None) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+_show_saved_pictures()
+gc.freeze()  # what has been imported stays: the collector need not walk it again for every figure
