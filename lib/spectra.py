@@ -138,6 +138,31 @@ def _spectrum(matrix: torch.Tensor, n_samples: int, n_units: int) -> Spectrum:
     return Spectrum(values.cpu().numpy(), n_samples, n_units)
 
 
+def views(
+    activity: Float[torch.Tensor, "samples channels height width"], location: tuple[int, int] | None = None
+) -> dict[str, Float[torch.Tensor, "rows units"]]:
+    """Return the four ways to read a convolutional layer's activity as samples of units, each [samples, units].
+
+    flattened: every channel at every position is a unit; channel: channels are units and every position of every image
+    is a sample (not independent: positions of one image are correlated, so its rank count overstates the data);
+    pooled: channels are units, averaged over positions; location: channels at one position, (row, column), the centre
+    unless given. `flattened`, `pooled` and `location` have a row per image. Views where torch can, on the same device
+    and of the same dtype. Raises ValueError for an empty axis or a location outside the map.
+    """
+    n, channels, height, width = activity.shape
+    if activity.numel() == 0:
+        raise ValueError(f"activity: shape {tuple(activity.shape)}: allowed is at least 1 along every axis")
+    row, column = (height // 2, width // 2) if location is None else location
+    if not (0 <= row < height and 0 <= column < width):
+        raise ValueError(f"location = {location!r}: allowed is (row, column) within {height} x {width}")
+    return {
+        "flattened": activity.flatten(1),
+        "channel": activity.permute(0, 2, 3, 1).reshape(n * height * width, channels),
+        "pooled": activity.mean((2, 3)),
+        "location": activity[:, :, row, column],
+    }
+
+
 def fit_window(n_samples: int, n_units: int) -> tuple[int, int]:
     """Return the ranks (first, last) to fit: 11..min(n, m)/10, or 3..min(n, m)/4 where that is shorter than a decade.
 

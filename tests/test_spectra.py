@@ -99,6 +99,56 @@ def test_bad_samples_are_refused(source, message):
         spectra.covariance_spectrum(source)
 
 
+# --- the four views of a convolutional layer
+
+
+def test_views_are_the_activity_read_in_four_ways():
+    activity = torch.arange(2 * 3 * 4 * 5, dtype=torch.float64).reshape(2, 3, 4, 5)
+    found = spectra.views(activity)
+    assert {name: tuple(view.shape) for name, view in found.items()} == {
+        "flattened": (2, 60),
+        "channel": (40, 3),
+        "pooled": (2, 3),
+        "location": (2, 3),
+    }
+    assert found["channel"][20 + 2 * 5 + 3].tolist() == activity[1, :, 2, 3].tolist()
+    assert found["location"].tolist() == activity[:, :, 2, 2].tolist()
+    assert spectra.views(activity, location=(0, 4))["location"].tolist() == activity[:, :, 0, 4].tolist()
+    torch.testing.assert_close(found["pooled"], activity.flatten(2).mean(2))
+
+
+def test_views_agree_where_there_is_one_position_and_where_positions_are_alike():
+    one = torch.as_tensor(correlated(50, 6, offset=1.0))
+    for view in spectra.views(one[:, :, None, None]).values():
+        torch.testing.assert_close(view, one)
+    alike = one[:, :, None, None].expand(-1, -1, 3, 2)
+    spectrum = {name: spectra.covariance_spectrum(view).eigenvalues for name, view in spectra.views(alike).items()}
+    for name in ("channel", "pooled", "location"):
+        np.testing.assert_allclose(spectrum[name], spectra.covariance_spectrum(one).eigenvalues, rtol=1e-10)
+    np.testing.assert_allclose(spectrum["flattened"][:6], 6 * spectrum["pooled"], rtol=1e-10)
+
+
+def test_channel_view_splits_into_pooled_and_within_image_variance():
+    activity = torch.randn(40, 5, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = spectra.views(activity)
+    total = {name: spectra.covariance_spectrum(view).eigenvalues.sum() for name, view in found.items()}
+    within = activity.flatten(2).var(2, correction=0).sum(1).mean()
+    assert total["channel"] == pytest.approx(total["pooled"] + float(within))
+    assert total["flattened"] == pytest.approx(float(activity.var(0, correction=0).sum()))
+
+
+@pytest.mark.parametrize(
+    "shape, location, message",
+    [
+        ((2, 3, 0, 4), None, r"activity: shape \(2, 3, 0, 4\): allowed is at least 1"),
+        ((2, 3, 4, 4), (4, 0), r"location = \(4, 0\): allowed is \(row, column\) within 4 x 4"),
+    ],
+)
+def test_bad_views_are_refused(shape, location, message):
+    with pytest.raises(ValueError, match=message):
+        spectra.views(torch.zeros(shape), location)
+
+
 # --- the fit
 
 
