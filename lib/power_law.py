@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
+from scipy.optimize import brentq
 
 from lib import wishart
 from lib.covariance import Spectrum, covariance_spectrum
@@ -73,6 +74,51 @@ def fit_power_law(spectrum: Spectrum, first: int = 11, last: int | None = None) 
         )
     ranks = np.arange(first, last + 1)
     return PowerLaw(*_weighted_slope(np.log(ranks), np.log(values), 1 / ranks), first, last)
+
+
+def fit_variances(variances: Float[np.ndarray, " ranks"], first: int = 11, last: int = 200) -> PowerLaw:
+    """Return the slope as `fit_power_law` does, of variances in the order of their components, such as those of cvPCA.
+
+    They need not descend; ranks whose variance is not positive are left out, and more than a tenth of these raises
+    ValueError.
+    """
+    if not 1 <= first <= last - 4 <= len(variances) - 4:
+        raise ValueError(f"first, last = {first}, {last}: allowed is 5 ranks or more within 1..{len(variances)}")
+    values, ranks = variances[first - 1 : last], np.arange(first, last + 1)
+    positive = values > 0
+    if positive.mean() < 0.9:
+        raise ValueError(f"variances: {np.sum(~positive)} of {len(values)} are not positive: allowed is a tenth")
+    ranks = ranks[positive]
+    return PowerLaw(*_weighted_slope(np.log(ranks), np.log(values[positive]), 1 / ranks), first, last)
+
+
+def hill_exponent(spectrum: Spectrum, top: int) -> float:
+    """Return Hill's estimate from the `top` largest eigenvalues, as if they were independent draws: for comparison only.
+
+    The density's exponent is 1 + 1/a (Clauset et al. 2009); this is a. Eigenvalues repel each other and a sample's are
+    too spread, so it is far too steep unless n is many times m.
+    """
+    if not 2 <= top <= len(spectrum.eigenvalues) or not spectrum.eigenvalues[top - 1] > 0:
+        raise ValueError(f"top = {top!r}: allowed is 2 to the number of positive eigenvalues")
+    values = spectrum.eigenvalues[:top]
+    return float(np.mean(np.log(values / values[-1])))
+
+
+def zipf_exponent(spectrum: Spectrum, first: int = 11, last: int = 500) -> float:
+    """Return the exponent that makes p_i ~ i^-a on first..last most likely for draws of ranks with weights lambda_i.
+
+    Hanel et al. 2017, used on ranks; for comparison only: the largest eigenvalues decide it.
+    """
+    first, last = _ranks(spectrum, first, last)
+    log_ranks = np.log(np.arange(first, last + 1))
+    values = spectrum.eigenvalues[first - 1 : last]
+    target = values @ log_ranks / values.sum()
+
+    def excess(exponent: float) -> float:
+        weights = np.exp(-exponent * (log_ranks - log_ranks[0]))
+        return weights @ log_ranks / weights.sum() - target
+
+    return float(brentq(excess, -MAX_EXPONENT, MAX_EXPONENT))
 
 
 def _ranks(spectrum: Spectrum, first: int, last: int | None) -> tuple[int, int]:

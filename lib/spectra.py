@@ -12,8 +12,11 @@ from lib.power_law import (
     PowerLaw,
     debias_power_law,
     fit_power_law,
+    fit_variances,
     fit_window,
+    hill_exponent,
     local_slope,
+    zipf_exponent,
 )
 
 __all__ = [
@@ -25,10 +28,13 @@ __all__ = [
     "debias_power_law",
     "effective_rank",
     "fit_power_law",
+    "fit_variances",
     "fit_window",
+    "hill_exponent",
     "local_slope",
     "participation_ratio",
     "views",
+    "zipf_exponent",
 ]
 
 

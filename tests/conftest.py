@@ -7,7 +7,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 PURE = (
-    "spectra", "covariance", "power_law", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+    "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
     "landscape", "incidental", "winner", "capacity",
 )  # fmt: skip
 

@@ -9,7 +9,7 @@ from lib import paths
 LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
-        "spectra", "covariance", "power_law", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+        "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
         "landscape", "incidental", "winner", "capacity", "plots", "claims",
     ),
     2: ("data", "models", "train", "sweep"),
