@@ -74,7 +74,7 @@ def _parse(module: str) -> _Source:
         elif isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
                 whole = f"{statement.module}.{alias.name}"
-                if statement.module in ("lib", "lib.papers"):
+                if whole.startswith("lib.") and _module_file(whole).exists():
                     modules[alias.asname or alias.name] = whole
                 elif (statement.module or "").startswith("lib."):
                     names[alias.asname or alias.name] = (statement.module, alias.name)

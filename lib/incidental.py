@@ -134,6 +134,12 @@ def polysemantic_neurons(weights: Weights) -> Counts:
     return (_used(weights).sum(-2) >= 2).sum(-1)
 
 
+def slots(weights: Weights) -> Int[ndarray, "*seed feature"]:
+    """Return each feature's largest weight as neuron + 1, with the weight's sign; 0 for a feature without weights."""
+    neuron = np.abs(weights).argmax(-1)
+    return np.sign(np.take_along_axis(weights, neuron[..., None], -1)[..., 0]).astype(int) * (neuron + 1)
+
+
 class Signs(NamedTuple):
     """Pairs of features that use the same neuron, by the signs of their weights on it."""
 

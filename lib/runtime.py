@@ -122,6 +122,11 @@ def rng(seed: int, stream: str) -> np.random.Generator:
     return np.random.default_rng(_stream_seed(seed, stream))
 
 
+def batch_seeds(seed: int, n_seeds: int) -> range:
+    """Return the seeds of a batch: no two batches of up to 100,000 share one."""
+    return range(100_000 * seed, 100_000 * seed + n_seeds)
+
+
 def cores() -> int:
     """The number of processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

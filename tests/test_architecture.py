@@ -12,20 +12,24 @@ LEVELS = {
         "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
         "landscape", "incidental", "winner", "capacity", "plots", "claims",
     ),
-    2: ("data", "models", "train", "sweep"),
+    2: ("data", "models", "train", "store", "sweep"),
     3: ("mine",),
     5: ("notebook", "run", "execute", "publish", "readme"),
 }  # fmt: skip
 LEVEL = {f"lib.{name}": level for level, names in LEVELS.items() for name in names}
-MODULES = sorted(path for path in (paths.ROOT / "lib").rglob("*.py") if path.name != "__init__.py")
+MODULES = sorted(path for path in (paths.ROOT / "lib").rglob("*.py") if path.read_text().count("\n") > 1)
 
 
 def name_of(path):
-    return ".".join(path.relative_to(paths.ROOT).with_suffix("").parts)
+    return ".".join(path.relative_to(paths.ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 def level_of(module):
     return 4 if module.startswith("lib.papers.") else LEVEL[module]
+
+
+def paper_of(module):
+    return module.split(".")[2]
 
 
 def imports_of(path):
@@ -35,7 +39,7 @@ def imports_of(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            if node.module in ("lib", "lib.papers"):
+            if node.module == "lib" or node.module.startswith("lib.papers"):
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
             else:
                 yield node.module
@@ -52,7 +56,8 @@ def test_imports_point_down(path):
         if not imported.startswith("lib."):
             continue
         assert level_of(imported) <= level_of(module), f"{module} imports {imported} from above"
-        assert not (level_of(module) == 4 and level_of(imported) == 4), f"{module} imports another paper: {imported}"
+        if level_of(module) == 4 == level_of(imported):
+            assert paper_of(module) == paper_of(imported), f"{module} imports another paper: {imported}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

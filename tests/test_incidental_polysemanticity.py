@@ -7,6 +7,7 @@ import pytest
 
 from lib import incidental, runtime
 from lib.papers import incidental_polysemanticity as paper
+from lib.papers.incidental_polysemanticity import collisions, sparsification
 
 CALL = {"seed": 0, "device": "cpu"}
 
@@ -19,26 +20,26 @@ def one_thread():
 
 
 def test_checks_pass_and_the_simulation_error_falls_with_the_step():
-    checks = paper.checks(**CALL, n_features=8, n_neurons=16, l1=0.1)
+    checks = sparsification.checks(**CALL, n_features=8, n_neurons=16, l1=0.1)
     assert checks["gradient"] < 1e-12 and checks["count"] < 1e-12
     assert checks["same_without_early_end"] == 1 and checks["same_with_small_steps"] > 0.9
     np.testing.assert_allclose(checks["exact"][1:] / checks["exact"][:-1], 0.1, rtol=0.5)
 
 
 def test_trajectory_descends_along_the_exact_solution():
-    one = paper.trajectory(**CALL, n_neurons=20, l1=0.2)
+    one = sparsification.trajectory(**CALL, n_neurons=20, l1=0.2)
     assert one["exact"].shape == one["descended"].shape == (len(one["time"]), 20)
     np.testing.assert_allclose(one["descended"], one["exact"], atol=0.02)
 
 
 def test_course_reaches_one_weight_in_simulation_and_theory():
-    course = paper.course(**CALL, n_neurons=500, l1=1e-3, n_times=20)
+    course = sparsification.course(**CALL, n_neurons=500, l1=1e-3, n_times=20)
     assert len(course["time"]) == 20 and course["simulated_n_alive"][-1] <= 2
     np.testing.assert_allclose(course["simulated_l1_norm"], course["exact_l1_norm"], rtol=0.05)
 
 
 def test_weight_map_reports_the_first_network():
-    result = paper.weight_map(**CALL, n_features=8, n_neurons=16, l1=0.1, n_seeds=3)
+    result = sparsification.weight_map(**CALL, n_features=8, n_neurons=16, l1=0.1, n_seeds=3)
     assert result["weights"].shape == (8, 16)
     assert result["one_hot"].tolist() == [8, 8, 8] and result["kept"].tolist() == [8, 8, 8]
     assert result["count"][0] == incidental.polysemantic_neurons(result["weights"])
@@ -46,7 +47,7 @@ def test_weight_map_reports_the_first_network():
 
 def test_count_is_whole_and_different_seeds_differ():
     config = {"device": "cpu", "n_features": 12, "n_neurons": 12, "l1": 0.1, "n_seeds": 6}
-    result, other = paper.count(seed=0, **config), paper.count(seed=1, **config)
+    result, other = collisions.count(seed=0, **config), collisions.count(seed=1, **config)
     assert result["unfinished"].sum() == result["dead"].sum() == result["same"].sum() == 0
     np.testing.assert_array_equal(result["count"], result["opposite"])  # one pair on each shared neuron
     assert (result["stay_opposite"] <= np.minimum(result["start_opposite"], result["opposite"])).all()
@@ -57,14 +58,14 @@ def test_count_is_whole_and_different_seeds_differ():
 def test_fates_of_known_slots():
     start = np.array([[1, 1, -1, 2, -2]])  # features 0, 1 and 2 on neuron 0; features 3 and 4 on neuron 1
     end = np.array([[1, 3, -1, 2, 4]])
-    fates = {name: value.tolist() for name, value in paper._fates(start, end).items()}
+    fates = {name: value.tolist() for name, value in collisions._fates(start, end).items()}
     assert fates == {"start_same": [1], "start_opposite": [3], "stay_same": [0], "stay_opposite": [1]}
 
 
 def test_ordered_puts_shared_neurons_first_and_loses_nothing():
     weights = np.zeros((4, 6))
     weights[[0, 1, 2, 3], [5, 2, 4, 2]] = [1.0, -1.0, 1.0, 1.0]
-    staircase, shared = paper.ordered(weights)
+    staircase, shared = sparsification.ordered(weights)
     assert shared == 1 and staircase.shape == (4, 3)
     np.testing.assert_array_equal(staircase[:2, 0], [1, -1])
     assert sorted(staircase.ravel()) == sorted(weights[:, [2, 4, 5]].ravel())
@@ -73,14 +74,16 @@ def test_ordered_puts_shared_neurons_first_and_loses_nothing():
 def test_log_slope_finds_a_planted_slope():
     n_neurons = np.array([64, 128, 256, 512])
     counts = np.random.default_rng(0).poisson(1000 / n_neurons, size=(400, 4))
-    assert paper.log_slope(n_neurons, counts) == pytest.approx(-1, abs=0.03)
-    assert paper.log_slope(n_neurons, 0 * counts) != paper.log_slope(n_neurons, 0 * counts)  # NaN: nothing to fit
+    assert collisions.log_slope(n_neurons, counts) == pytest.approx(-1, abs=0.03)
+    assert collisions.log_slope(n_neurons, 0 * counts) != collisions.log_slope(
+        n_neurons, 0 * counts
+    )  # NaN: nothing to fit
 
 
 def test_exponents_of_the_papers_own_curve():
     time = np.geomspace(1, 3e5, 60)
     norm = 1 / (1 / math.sqrt(1e5) + 1e-5 * time)
-    np.testing.assert_allclose(paper.exponents(time, norm, norm**2, 10**5, 1e-5), (-1, -2), atol=1e-9)
+    np.testing.assert_allclose(sparsification.exponents(time, norm, norm**2, 10**5, 1e-5), (-1, -2), atol=1e-9)
 
 
 def test_claims_state_a_rule_a_reason_and_a_source():
@@ -91,5 +94,7 @@ def test_claims_state_a_rule_a_reason_and_a_source():
 
 
 def test_published_numbers_belong_together():
-    lengths = {len(values) for values in (paper.PUBLISHED_NEURONS, paper.PUBLISHED_MEAN, paper.PUBLISHED_STD)}
+    lengths = {
+        len(values) for values in (collisions.PUBLISHED_NEURONS, collisions.PUBLISHED_MEAN, collisions.PUBLISHED_STD)
+    }
     assert lengths == {16}

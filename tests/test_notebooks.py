@@ -25,7 +25,7 @@ def code_of(slug):
 
 def test_three_papers():
     assert [path.name[:2] for path in NOTEBOOKS.values()] == ["01", "02", "03"]
-    assert {path.stem for path in (paths.ROOT / "lib" / "papers").glob("[a-z]*.py")} == set(NOTEBOOKS)
+    assert {path.stem for path in (paths.ROOT / "lib" / "papers").glob("[a-z]*")} == set(NOTEBOOKS)
 
 
 @pytest.mark.parametrize("slug", NOTEBOOKS)

@@ -1,1 +1,2 @@
-"""One module per paper: its settings, profiles, claims, figures and workers; none imports another, none plots."""
+"""One package per paper: settings and profiles, and a file for each family of experiments with its figures, claims and
+workers. No paper imports another, none plots."""

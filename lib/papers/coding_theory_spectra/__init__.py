@@ -1,0 +1,83 @@
+"""Coding theory: what is reproduced, its settings, and the figures and claims of its families of experiments."""
+
+from dataclasses import dataclass
+
+from lib import train
+from lib.config import setting
+from lib.papers.coding_theory_spectra import entropy, estimators, projected, redundancy, vision
+
+SLUG = "coding_theory_spectra"
+TITLE = "Understanding polysemanticity in neural networks through coding theory"
+PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
+
+_FAMILIES = (estimators, vision, redundancy, projected, entropy)
+FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
+CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the default profile. The fitted ranks are 3 to 32: one decade, and below a quarter of the units even
+    in the narrowest layer (128), so that layers and numbers of images are compared on the same ranks."""
+
+    n_seeds: int = setting(3, "trainings per dropout rate; each splits the photographs anew", low=2)
+    dropouts: tuple[float, ...] = setting((0.0, 0.2, 0.4, 0.6, 0.8), "dropout rates of the encoder", low=0, high=0.95)
+    source: str = setting("photographs", "what is learnt", choices=("photographs", "cifar10"))
+    folder: str = setting("", "folder of your own pictures, or of CIFAR-10; empty: the photographs that ship here")
+    n_train: int = setting(16384, "patches to train on (CIFAR-10: images)", low=64)
+    n_steps: int = setting(900, "training steps", low=2)
+    batch_size: int = setting(32, "images per step", low=2)
+    lr: float = setting(2e-3, "Adam's learning rate at the start; the paper's is 0.001, for many more steps", low=0)
+    kl_weight: float = setting(
+        (32 / 224) ** 2, "weight of the KL term; the paper's 1 at 224 pixels, scaled with the number of pixels", low=0
+    )
+    schedule: str = setting("cosine", "learning rate over time", choices=train.SCHEDULES)
+    width: float = setting(0.25, "channels of the encoder relative to ResNet18", low=1 / 64, high=4)
+    image_size: int = setting(32, "side of the network's input in pixels", low=16)
+    stem_stride: int = setting(2, "how much the stem reduces the image: 4 is the paper's ResNet18", choices=(1, 2, 4))
+    sizes: tuple[int, ...] = setting(
+        (192, 384, 768, 1536), "numbers of probe images n, ascending", low=vision.DECADE_UNITS
+    )
+    n_frames: int = setting(256, "frames of the moving dot, one turn", low=8)
+    n_projections: int = setting(100, "random projections of the dot's activity", low=2)
+    n_planted: int = setting(20, "planted data sets for each exponent, in the first check", low=2)
+    code_bits: tuple[int, ...] = setting((2, 4, 6, 8, 9, 10, 11, 12, 14, 16), "bits on 8 units", low=2, high=16)
+    n_codes: int = setting(10, "random superpositions of each size", low=2)
+    n_paths: int = setting(40, "random projections of each synthetic code", low=2)
+    n_draws: int = setting(40_000, "random projections of Gaussian activity, and samples of rounded units", low=100)
+    layers_at_once: int = setting(len(vision.LAYERS), "layers whose activity is held in memory together", low=1)
+    threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)
+
+
+PROFILES = {
+    "smoke": {
+        "n_seeds": 2,
+        "dropouts": (0.0, 0.4, 0.8),
+        "n_train": 128,
+        "n_steps": 4,
+        "batch_size": 32,
+        "sizes": (128, 144, 160, 192),
+        "n_frames": 32,
+        "n_projections": 4,
+        "n_planted": 2,
+        "code_bits": (2, 4, 16),
+        "n_codes": 2,
+        "n_paths": 4,
+        "n_draws": 400,
+    },
+    "default": {},
+    "paper": {
+        "source": "cifar10",
+        "n_train": 50000,
+        "n_steps": 200_000,
+        "batch_size": 50,
+        "lr": 1e-3,
+        "schedule": "constant",
+        "kl_weight": 1.0,
+        "width": 1.0,
+        "image_size": 224,
+        "stem_stride": 4,
+        "sizes": (1000, 2000, 4000, 8000),
+        "layers_at_once": 1,
+    },
+}
