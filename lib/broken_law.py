@@ -21,7 +21,7 @@ MARGIN = 2.0  # a break lies at least this factor in rank inside the window's en
 
 
 class BrokenLaw(NamedTuple):
-    """lambda_i ~ i^-head on the ranks first..at, i^-tail on at..last; error: weighted mean square of the log residual."""
+    """lambda_i ~ i^-head up to the rank `at`, i^-tail beyond; error: weighted mean square of the log residual."""
 
     head: float
     tail: float

@@ -1,7 +1,7 @@
 """Spectra of activity that is noisy on purpose: cross-validated PCA with two dropout masks.
 
-Dropout that is left on while a network is probed adds variance: Cov = Sigma + D/(1-D) diag(E[A^2]) for a layer whose own
-units are dropped at the rate D and rescaled. That is a floor under the spectrum, and a fit reads a flatter law. Two
+Dropout that is left on while a network is probed adds variance: Cov = Sigma + D/(1-D) diag(E[A^2]) for a layer whose
+own units are dropped at the rate D and rescaled. That is a floor under the spectrum, and a fit reads a flatter law. Two
 passes of the same images with independent masks share the signal and nothing else (Stringer et al. 2019 did this with
 two presentations of a stimulus): the covariance *between* the passes along the components of one of them has no floor.
 """
@@ -14,7 +14,7 @@ from lib.covariance import CovarianceSums
 
 
 def cross_validated_variances(
-    first: Num[np.ndarray | torch.Tensor, "samples units"], second: Num[np.ndarray | torch.Tensor, "samples units"]
+    first: Num[np.ndarray | torch.Tensor, "samples units"], second: Num[np.ndarray | torch.Tensor, "_ _"]
 ) -> Float[np.ndarray, " units"]:
     """Return the variance that two passes share along the principal components of one, in the components' order.
 

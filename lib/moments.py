@@ -9,8 +9,8 @@ only over cycles of k different samples; the expectation of
 is the k-th moment whatever n and m are. Four moments and two unknowns, scale and exponent, leave two numbers that tell
 whether a power law over all ranks fits at all.
 
-What the moments do not see: the k-th weighs each eigenvalue by its k-th power, so they know the head of the spectrum and
-its sum. The tail's shape leaves no trace in them, and a few huge components drown everything else.
+What the moments do not see: the k-th weighs each eigenvalue by its k-th power, so they know the head of the spectrum
+and its sum. The tail's shape leaves no trace in them, and a few huge components drown everything else.
 """
 
 from functools import lru_cache
@@ -86,7 +86,7 @@ def _cycle_moments(gram: torch.Tensor) -> Float[np.ndarray, " orders"]:
 
 
 def fit_moments(
-    samples: Num[np.ndarray | torch.Tensor, "samples units"], seed: int = 0, *, simulations: int = 64
+    samples: Num[np.ndarray | torch.Tensor, "samples units"], seed: int = 0, *, simulations: int = 100
 ) -> MomentLaw:
     """Return the exponent of the power law over all m ranks whose moments are nearest to the samples' unbiased ones.
 

@@ -93,10 +93,10 @@ def fit_variances(variances: Float[np.ndarray, " ranks"], first: int = 11, last:
 
 
 def hill_exponent(spectrum: Spectrum, top: int) -> float:
-    """Return Hill's estimate from the `top` largest eigenvalues, as if they were independent draws: for comparison only.
+    """Return Hill's estimate from the `top` largest eigenvalues, as if they were independent draws.
 
     The density's exponent is 1 + 1/a (Clauset et al. 2009); this is a. Eigenvalues repel each other and a sample's are
-    too spread, so it is far too steep unless n is many times m.
+    too spread, so it is far too steep unless n is many times m; here for comparison only.
     """
     if not 2 <= top <= len(spectrum.eigenvalues) or not spectrum.eigenvalues[top - 1] > 0:
         raise ValueError(f"top = {top!r}: allowed is 2 to the number of positive eigenvalues")

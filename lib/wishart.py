@@ -134,7 +134,7 @@ def rank_theory(population: Float[np.ndarray, " m"], n: int, first: int, last: i
 
 
 def fitted_slope(population: Float[np.ndarray, " m"], n: int, first: int, last: int) -> tuple[float, float]:
-    """Mean and standard deviation of the weighted log-log slope of the sample's eigenvalues first..last (ranks from 1)."""
+    """Mean and standard deviation of the weighted log-log slope of the sample's eigenvalues first..last."""
     theory = rank_theory(population, n, first, last)
     ranks = np.arange(first, last + 1)
     weights = slope_weights(np.log(ranks), 1 / ranks)

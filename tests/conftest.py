@@ -7,7 +7,8 @@ import pytest
 from jaxtyping import install_import_hook
 
 PURE = (
-    "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+    "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
+    "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
     "landscape", "incidental", "winner", "capacity",
 )  # fmt: skip
 

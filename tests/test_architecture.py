@@ -9,7 +9,8 @@ from lib import paths
 LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
-        "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+        "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
+        "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
         "landscape", "incidental", "winner", "capacity", "plots", "claims",
     ),
     2: ("data", "models", "train", "store", "sweep"),

@@ -232,19 +232,6 @@ def test_scale_does_not_change_the_fit():
     assert spectra.fit_power_law(scaled).exponent == pytest.approx(spectra.fit_power_law(spectrum).exponent)
 
 
-@pytest.mark.parametrize(
-    "exponent, last, expected",
-    [(0.5, 500, 0.49), (0.5, 256, 0.48), (0.5, None, 0.48), (1.0, 500, 1.00), (1.0, 256, 0.99), (1.0, None, 0.99)],
-)
-def test_known_bias_at_ten_samples_per_unit(exponent, last, expected, ten_per_unit):
-    assert spectra.fit_power_law(ten_per_unit[exponent], 11, last).exponent == pytest.approx(expected, abs=0.03)
-
-
-@pytest.fixture(scope="module")
-def ten_per_unit():
-    return {exponent: planted(10240, 1024, exponent, 0) for exponent in (0.5, 1.0)}
-
-
 def test_window_rule():
     assert spectra.fit_window(5000, 2000) == (11, 200)
     assert spectra.fit_window(5000, 256) == (3, 64)
