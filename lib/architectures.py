@@ -49,7 +49,7 @@ class Autoencoders(NamedTuple):
 
 def train_autoencoders(
     model: str,
-    density: Float[Tensor, " grid"],
+    density: Float[Tensor, "grid #features"] | Float[Tensor, " grid"],
     importance: Float[Tensor, "grid features"],
     dims: int,
     n_seeds: int,
@@ -63,7 +63,8 @@ def train_autoencoders(
 ) -> Autoencoders:
     """Train `model` (a key of `MODELS`) at every density from `n_seeds` random starts, in float32 by Adam.
 
-    Inputs are 0 with probability 1 − density, else uniform on [0, 1], or on [−1, 1] where the model is signed.
+    Inputs are 0 with probability 1 − density, else uniform on [0, 1], or on [−1, 1] where the model is signed. The
+    density is one number per model or one per feature; the importance is per unit of density, of each feature's own.
     `interference` adds that multiple of Σ_{i≠j} (W_i·W_j)² to the loss. `start` replaces the random weights; rows of
     zeros in it stay zero, so that one batch can hold several dims. Raises ValueError for an unknown model, a density
     outside (0, 1], n_seeds < 1 or interference < 0.
@@ -74,8 +75,8 @@ def train_autoencoders(
     check(interference >= 0, "interference", interference, "at least 0")
     kind, n = MODELS[model], importance.shape[-1]
     options = {"generator": generator, "device": generator.device}
-    p = density.float().to(generator.device)[:, None, None]
-    weight = importance.float().to(generator.device)[:, None, None] / p[..., None]  # of the squared errors
+    p = density.float().to(generator.device).reshape(len(density), 1, -1)
+    weight = (importance.float().to(generator.device)[:, None] / p)[:, None]  # of the squared errors
     if start is None:
         start = torch.randn(len(density), n_seeds, dims, n, **options) / math.sqrt(dims)
     bias = torch.zeros(*start.shape[:2], n, device=generator.device)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -90,6 +91,34 @@ def train_quadratic(
     return Trained(weights, loss.unflatten(0, shape) * unit**2, residual.unflatten(0, shape))
 
 
+def train_beside_optimum(
+    v: Float[np.ndarray, "*ensemble features"],
+    kurtosis: Float[np.ndarray, "*ensemble"],
+    n_dims: int,
+    n_seeds: int,
+    n_steps: int,
+    generator: torch.Generator,
+    keep_weights: bool = False,
+) -> dict[str, np.ndarray]:
+    """Quadratic models trained from `n_seeds` starts, as numpy arrays, beside the exact optimum of each problem.
+
+    Keys: `capacity` [..., seeds, N], `eigenvalues` [..., seeds, D], `excess_loss` (relative) and `residual` [...,
+    seeds]; `optimum` [..., N] and `price` [...]; with `keep_weights` also `weights`. Raises as `train_quadratic`.
+    """
+    importance, kappa = torch.tensor(v), torch.tensor(kurtosis)
+    trained = train_quadratic(importance, kappa, n_dims, n_seeds, generator, n_steps=n_steps)
+    best = capacity.optimal_allocation(v, kurtosis[..., None], n_dims)
+    weights = {"weights": trained.weights.cpu().numpy()} if keep_weights else {}
+    return weights | {
+        "capacity": capacity.feature_capacity(trained.weights).cpu().numpy(),
+        "eigenvalues": capacity.eigenvalues(trained.weights).cpu().numpy(),
+        "excess_loss": trained.loss.cpu().numpy() / best.loss[..., None] - 1,
+        "residual": trained.residual.cpu().numpy(),
+        "optimum": best.capacity,
+        "price": best.price,
+    }
+
+
 def train_quadratic_on_samples(
     importance: Float[Tensor, " features"],
     kurtosis: int | float,
@@ -133,6 +162,12 @@ INPUT_KURTOSIS: dict[str, Callable[[float], float]] = {
     "positive": lambda p: (p / 5 - p**2 / 2 + p**3 / 2 - 3 * p**4 / 16) / (p / 3 - p**2 / 4) ** 2,
     "binary": lambda p: (1 - 3 * p * (1 - p)) / (p * (1 - p)),
 }
+
+
+def power_kurtosis(power, density: int | float):
+    """Kurtosis of sign(x)|x|^power for uniform inputs on [−1, 1] that are non-zero with this density."""
+    power = np.asarray(power, dtype=float)
+    return (2 * power + 1) ** 2 / (4 * power + 1) / density
 
 
 def sparse_inputs(

@@ -10,6 +10,7 @@ Features are always the last axis and dims the one before; any leading axes are 
 is one number or an array that broadcasts against `importance` [..., N], so a grid of kurtoses is given as [..., 1].
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ Weights = Num[Array, "*ensemble dims features"]
 PerFeature = Num[Array, "*#ensemble features"]
 PerModel = Num[Array, "*ensemble"] | np.floating  # a numpy number where there is one model
 
+PART = 2**22  # numbers of an embedding that are worked on at a time, where it has more
+
 
 # ------------------------------------------------------------ what an embedding holds
 
@@ -33,13 +36,24 @@ def feature_capacity(weights: Weights) -> Float[Array, "*ensemble features"]:
 
     Source: the paper's definition of capacity, equal to the "feature dimensionality" of Elhage et al. (2022). Σ_i C_i
     ≤ rank W. Unchanged by rotating the embedding space and by one common scale. Same kind of array (numpy or torch)
-    and device as `weights`. The N x N Gram matrix is only built when N ≤ D. Raises ValueError if `weights` is not at
-    least 2-D, empty or not finite.
+    and device as `weights`. The N x N Gram matrix is only built when N ≤ D; many features are worked through in parts,
+    so that the memory beyond `weights` does not grow with N·D. Raises ValueError if `weights` is not at least 2-D,
+    empty or not finite.
     """
-    w = _scaled(weights)
-    norm = (w * w).sum(-2)
-    unit = w / (norm + (norm == 0))[..., None, :] ** 0.5
-    return norm / (_squared_overlap(unit, w) + (norm == 0))
+    w = _checked(weights)
+    largest = _largest(w)
+    if w.shape[-1] <= w.shape[-2]:
+        w = w / largest
+        norm, unit = _unit_columns(w)
+        return norm / (((unit.swapaxes(-1, -2) @ w) ** 2).sum(-1) + (norm == 0))
+    width = max(1, PART * w.shape[-1] // math.prod(w.shape))
+    parts = [slice(first, first + width) for first in range(0, w.shape[-1], width)]
+    outer = sum(part @ part.swapaxes(-1, -2) for part in (w[..., columns] / largest for columns in parts))
+    found = []
+    for columns in parts:
+        norm, unit = _unit_columns(w[..., columns] / largest)
+        found.append(norm / ((unit * (outer @ unit)).sum(-2) + (norm == 0)))
+    return (torch if _is_torch(w) else np).concatenate(found, -1)
 
 
 def leverage(weights: Weights) -> Float[Array, "*ensemble features"]:
@@ -288,42 +302,12 @@ def _tangent(below, overlap, above):
     return below / root if root else 0.0
 
 
-# ------------------------------------------------------------ laws of the optimum
-
-
-class Boundaries(NamedTuple):
-    ignored: Num[np.ndarray, "*kurtosis"] | float  # ignored at or below this relative importance
-    monosemantic: Num[np.ndarray, "*kurtosis"] | float  # monosemantic at or above it
-
-
-def phase_boundaries(kurtosis, dims: int | float, n_others: int, n_special: int = 1) -> Boundaries:
-    """Relative importance where `n_special` features beside `n_others` of importance 1 are ignored, and monosemantic.
-
-    Needs n_special ≤ dims ≤ n_others. Two features in one dimension are (dims, n_others, n_special) = (1, 1, 1):
-    polysemantic between 2/(kappa − 1) and (kappa − 1)/2. For kurtosis ≤ 3 both boundaries are 1. Source: paper, phase
-    diagram; re-derived.
-    """
-    check(0 < n_special <= dims <= n_others, "dims", dims, f"from n_special = {n_special} to n_others = {n_others}")
-    a = np.maximum(_parameters(np.ones(1), kurtosis)[1], 2.0)
-    ignored = 1 / (1 + (a - 2) / 2 * dims / n_others)
-    return Boundaries(ignored, (a / 2) / (1 + (a - 2) / 2 * (dims - n_special) / n_others))
-
-
-class CountLaw(NamedTuple):
-    features: float  # expected number of polysemantic features
-    dims: float  # dimensions they share
-
-
-def count_law(kurtosis: int | float, ratio: float) -> CountLaw:
-    """Polysemantic features for v_i = ratio^i: ln((kappa − 1)/2)/ln(1/ratio) of them, whatever D is. (Ours.)
-
-    Smooth approximation, right to about one feature, for D and N − D both larger than the count. Raises ValueError
-    for kurtosis ≤ 3 or a ratio outside (0, 1).
-    """
-    check(kurtosis > 3, "kurtosis", kurtosis, "above 3")
-    check(0 < ratio < 1, "ratio", ratio, "in (0, 1)")
-    half, step = (kurtosis - 1) / 2, -np.log(ratio)
-    return CountLaw(float(np.log(half) / step), float((1 - np.log(half) / (half - 1)) / step))
+def predicted_spectrum(
+    importance: Float[np.ndarray, " features"], optimum: Float[np.ndarray, " features"], price: float, n_dims: int
+) -> Float[np.ndarray, " dims"]:
+    """Eigenvalues of W Wᵀ at the optimum: importances of monosemantic features, then the price, descending."""
+    alone = importance[optimum == 1]
+    return np.concatenate([np.sort(alone)[::-1], np.full(n_dims - len(alone), price)])
 
 
 # ------------------------------------------------------------ checks
@@ -351,15 +335,22 @@ def _checked(weights):
 def _scaled(weights):
     """Weights with a largest entry of 1 (or all 0), so that squares neither overflow nor vanish."""
     w = _checked(weights)
-    largest = abs(w).amax((-2, -1), keepdim=True) if _is_torch(w) else abs(w).max((-2, -1), keepdims=True)
-    return w / (largest + (largest == 0))
+    return w / _largest(w)
 
 
-def _squared_overlap(unit, w):
-    """Σ_j (unit_i · W_j)² for every feature i, through whichever of D x D and N x N is smaller."""
-    if w.shape[-1] > w.shape[-2]:
-        return (unit * ((w @ w.swapaxes(-1, -2)) @ unit)).sum(-2)
-    return ((unit.swapaxes(-1, -2) @ w) ** 2).sum(-1)
+def _largest(w):
+    """The largest size of an entry of each embedding, 1 where all are 0; without a copy of the weights."""
+    if _is_torch(w):
+        largest = torch.maximum(w.amax((-2, -1), keepdim=True), -w.amin((-2, -1), keepdim=True))
+    else:
+        largest = np.maximum(w.max((-2, -1), keepdims=True), -w.min((-2, -1), keepdims=True))
+    return largest + (largest == 0)
+
+
+def _unit_columns(w):
+    """Squared lengths of the columns, and the columns with length 1 (or 0)."""
+    norm = (w * w).sum(-2)
+    return norm, w / (norm + (norm == 0))[..., None, :] ** 0.5
 
 
 def _parameters(importance, kurtosis):

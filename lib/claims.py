@@ -92,6 +92,20 @@ def proportion_interval(successes: int, trials: int, level: float = 0.95) -> Est
     return Estimate(successes / trials, float(interval.low), float(interval.high))
 
 
+def slope_interval(x, y) -> Estimate:
+    """Slope of the least-squares line with its 95 % t interval."""
+    fit = stats.linregress(x, y)
+    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    return Estimate(float(fit.slope), float(fit.slope - half), float(fit.slope + half))
+
+
+def worst(samples, least: bool = True) -> Estimate:
+    """The 95 % t interval [over the last axis] of the row with the smallest, or largest, mean."""
+    rows = np.asarray(samples, dtype=float)
+    rows = rows.reshape(-1, rows.shape[-1])
+    return mean_interval(rows[rows.mean(-1).argmin() if least else rows.mean(-1).argmax()])
+
+
 def judge(rule: Mapping[str, Band], measured: Mapping[str, Estimate]) -> str:
     """Return *holds*, *fails* or *unclear* for the bands of a rule; raises ValueError if a quantity has no estimate."""
     verdicts = []

@@ -6,12 +6,16 @@ Everything is float64 and batched: the leading axis is an ensemble.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lib import autoencoders, capacity
 from lib.runtime import check
+
+Times = Float[np.ndarray, " times"]
+Entries = Float[np.ndarray, "models features"]  # a number for every feature of every model
 
 # ------------------------------------------------------------ stationary points
 
@@ -116,6 +120,34 @@ def gradient_flow(
             w = w + step / 6 * (k1 + 2 * k2 + 2 * k3 + velocity(w + step * k3))
         kept.append(w * importance.max().sqrt())
     return Flow(torch.linspace(0, duration, n_kept + 1, dtype=start.dtype), torch.stack(kept))
+
+
+def entry_times(
+    times: Times, norm: Float[np.ndarray, "times models features"], importance: Float[np.ndarray, " features"]
+) -> Entries:
+    """First time [seed, feature] when n_i exceeds half of where it ends; NaN for one that ends below 5 % of v_i."""
+    first = (norm > norm[-1] / 2).argmax(0)
+    return np.where(norm[-1] > 0.05 * importance, times[first], np.nan)
+
+
+def in_order(entry: Entries) -> Bool[np.ndarray, " models"]:
+    """Whether the features that entered did so in order of their index, per seed."""
+    return np.array([bool((np.diff(row[~np.isnan(row)]) >= 0).all()) for row in entry])
+
+
+def growth_rates(times: Times, norm: Float[np.ndarray, "times models features"], until: float = 6.0) -> Entries:
+    """Growth rate of |W_i| [seed, feature] between the times 1 and `until`."""
+    begin, end = np.searchsorted(times, [1.0, until])
+    return np.log(norm[end] / norm[begin]) / 2 / (times[end] - times[begin])
+
+
+def distance_from_integers(
+    times: Times, total: Float[np.ndarray, "times models"], entry: Entries, n_dims: int
+) -> tuple[Float[np.ndarray, "models entries"], Float[np.ndarray, "models entries"]]:
+    """|Σ C − k| halfway between the entries k and k + 1, [seed, k], for k = 1 … D − 1; and |Σ C − nearest integer|."""
+    halfway = np.searchsorted(times, (entry[:, : n_dims - 1] + entry[:, 1:n_dims]) / 2)
+    found = np.take_along_axis(total, halfway.T, axis=0).T
+    return np.abs(found - np.arange(1, n_dims)), np.abs(found - found.round())
 
 
 # ------------------------------------------------------------ correlated inputs

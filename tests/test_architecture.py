@@ -11,7 +11,7 @@ LEVELS = {
     1: (
         "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-        "landscape", "incidental", "winner", "capacity", "plots", "claims",
+        "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "plots", "claims",
     ),
     2: ("data", "models", "train", "store", "sweep"),
     3: ("mine",),

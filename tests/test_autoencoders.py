@@ -1,147 +1,100 @@
-"""Architectures and landscape against autograd, sampling and what theory says."""
+"""Trained ensembles reach the optimum; sampled inputs have the moments they promise."""
 
 import numpy as np
 import pytest
 import torch
 
-from lib import architectures, autoencoders, capacity, landscape, runtime
-
-F64 = {"dtype": torch.float64}
-
-
-def generator(name="weights"):
-    return runtime.generator(0, name)
+from lib import autoencoders, capacity, runtime
+from lib.capacity import feature_capacity, optimal_allocation
 
 
-def test_the_hessian_is_the_derivative_of_the_gradient():
-    w = torch.randn(2, 2, 3, generator=generator(), **F64)
-    v, a = torch.tensor([1.0, 0.7, 0.3], **F64), torch.tensor([[1.5], [6.0]], **F64)
-    bend = landscape.hessian_unchecked(w, v, a)
-    for model in range(2):
-
-        def slope(flat, model=model):
-            return capacity.gradient_unchecked(flat.view(1, 2, 3), v, a[model : model + 1]).flatten()
-
-        expected = torch.autograd.functional.jacobian(slope, w[model].flatten())
-        torch.testing.assert_close(bend[model], expected, rtol=1e-12, atol=1e-12)
+def train(v, kappa, dims, n_seeds=3, **options):
+    generator = runtime.generator(0, "weights")
+    return autoencoders.train_quadratic(torch.tensor(v), torch.tensor(kappa), dims, n_seeds, generator, **options)
 
 
-@pytest.mark.parametrize("kurtosis", [2.0, 3.0, 10.0])
-def test_stationary_points_are_block_semi_orthogonal(kurtosis):
-    start = torch.randn(20, 2, 5, generator=generator(), **F64) * 0.7
-    v = torch.tensor(0.8 ** np.arange(5))
-    found = landscape.stationary_points(start, v, torch.full((20,), kurtosis, **F64))
-    w = found.weights[found.residual < 1e-12]
-    assert len(w) > 10
-    total, rank = capacity.feature_capacity(w).sum(-1), (capacity.eigenvalues(w) > 1e-8).sum(-1)
-    assert (total - rank).abs().max() < 1e-9
-    assert landscape.eigenvector_error(w).max() < 1e-9
-    if kurtosis > 3:
-        minima = w[(found.curvature > -1e-8)[found.residual < 1e-12]]
-        best = capacity.optimal_allocation(v, kurtosis, 2).loss
-        assert len(minima) and (capacity.quadratic_loss(minima, v, kurtosis) / best - 1).abs().max() < 1e-9
+def test_training_finds_the_optimum():
+    v, kappa = np.array([0.8 ** np.arange(8), 40 * 0.6 ** np.arange(8)]), np.array([6.0, 40.0])
+    trained, best = train(v, kappa, 3), optimal_allocation(v, kappa[:, None], 3)
+    assert trained.weights.shape == (2, 3, 3, 8)
+    c = feature_capacity(trained.weights).numpy()
+    np.testing.assert_allclose(c, np.broadcast_to(best.capacity[:, None], c.shape), atol=1e-8)
+    np.testing.assert_allclose(trained.loss, np.broadcast_to(best.loss[:, None], (2, 3)), rtol=1e-10)
+    assert trained.residual.max() < 1e-12
+    np.testing.assert_allclose(capacity.eigenvalues(trained.weights[0, 0])[-1], best.price[0], rtol=1e-6)
 
 
-def test_eigenvector_error_sees_what_is_not_semi_orthogonal():
-    w = torch.tensor([[[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]]], **F64)
-    error = landscape.eigenvector_error(w)
-    assert error[0] > 0.1 and error[1] < 1e-15
+def test_training_is_repeatable_and_does_not_mix_models():
+    v, kappa = np.array([[1.0, 0.9, 0.8]] * 2), np.array([5.0, 2.0])
+    first, again = train(v, kappa, 1), train(v, kappa, 1)
+    torch.testing.assert_close(first.weights, again.weights, rtol=0, atol=0)
+    start = torch.randn(4, 2, 3, dtype=torch.float64)
+    v, a = torch.ones(4, 3, dtype=torch.float64), torch.full((4, 1), 8.0, dtype=torch.float64)
+
+    def end(part):
+        gradient = lambda p, _: (capacity.gradient_unchecked(p[0], v[part], a[part]),)  # noqa: E731
+        return autoencoders.descend(gradient, (start[part],), 50, 0.05)[0]
+
+    torch.testing.assert_close(end(slice(0, 4))[1:2], end(slice(1, 2)), rtol=1e-12, atol=1e-14)
 
 
-def test_gradient_flow_grows_at_the_predicted_rate_and_ends_at_the_optimum():
-    v = torch.tensor([1.0, 0.5, 0.2], **F64)
-    start = torch.randn(3, 2, 3, generator=generator(), **F64) * 1e-4
-    flow = landscape.gradient_flow(start, v, 5.0, 80.0, n_kept=100, n_between=20)
-    assert flow.weights.shape == (101, 3, 2, 3)
-    norm = (flow.weights**2).sum(-2)
-    growth = (norm[5] / norm[0]).log() / 2 / flow.times[5]
-    torch.testing.assert_close(growth, v.expand(3, 3), rtol=0.01, atol=0)
-    np.testing.assert_allclose(norm[-1, 0].numpy(), capacity.optimal_allocation(v, 5.0, 2).norm, atol=1e-3)
-    with pytest.raises(ValueError, match="n_kept"):
-        landscape.gradient_flow(start, v, 5.0, 80.0, n_kept=10, n_between=1)
+def test_descend_leaves_its_start_alone_and_finds_a_minimum():
+    start = torch.tensor([5.0, -3.0, 0.0], dtype=torch.float64)
+    end = autoencoders.descend(lambda p, _: (2 * p[0],), (start,), 500, 0.1)[0]
+    torch.testing.assert_close(start, torch.tensor([5.0, -3.0, 0.0], dtype=torch.float64))
+    torch.testing.assert_close(end, torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-3)
+    assert end[2] == 0
 
 
-def test_correlated_loss_is_the_independent_one_and_its_gradient_is_autograd():
-    w = torch.randn(2, 3, 4, generator=generator(), requires_grad=True, **F64)
-    v = torch.tensor([1.0, 0.8, 0.5, 0.2], **F64)
-    independent = landscape.pair_moments(4, 6.0, 1.0)
-    torch.testing.assert_close(
-        landscape.correlated_loss(w, v, independent), capacity.quadratic_loss(w, v, 6.0), rtol=1e-12, atol=0
-    )
-    moments = landscape.pair_moments(4, 6.0, 2.5)
-    (expected,) = torch.autograd.grad(landscape.correlated_loss(w, v, moments).sum(), w)
-    torch.testing.assert_close(landscape.correlated_gradient(w, v, moments).detach(), expected, rtol=1e-12, atol=1e-12)
+def test_training_on_samples_comes_close():
+    generator = runtime.generator(0, "data")
+    v = torch.tensor([1.0, 1.0, 0.5], dtype=torch.float64)
+    options = {"n_steps": 800, "batch": 256}
+    w = autoencoders.train_quadratic_on_samples(v, 10.0, 1, 3, generator, **options)
+    best = optimal_allocation(v.numpy(), 10.0, 1)
+    assert w.shape == (3, 1, 3)
+    np.testing.assert_allclose(feature_capacity(w).mean(0), best.capacity, atol=0.1)
 
 
-@pytest.mark.parametrize("exclusive", [True, False])
-def test_correlated_loss_against_sampling(exclusive):
-    source, p, n = generator("data"), 0.3, 2_000_000
-    sign = 2 * torch.randint(0, 2, (n, 4), generator=source) - 1
-    u = torch.rand(n, 2, generator=source)
-    first, second = u < p, ((u >= p) & (u < 2 * p)) if exclusive else u < p
-    x = torch.stack([first, second], -1).flatten(1).double() * sign / p**0.5
-    moments = landscape.pair_moments(4, 1 / p, 0.0 if exclusive else 1 / p)
-    w = torch.randn(2, 4, generator=source, **F64) * 0.6
-    v = torch.tensor([1.0, 0.8, 0.5, 0.2], **F64)
-    gap = (x * x) @ v - ((x @ w.mT) ** 2).sum(-1)
-    assert float(gap.var() / landscape.correlated_loss(w, v, moments)) == pytest.approx(1, abs=0.01)
+@pytest.mark.parametrize("law", list(autoencoders.INPUT_KURTOSIS))
+@pytest.mark.parametrize("density", [0.1, 0.7])
+def test_sparse_inputs_have_the_moments_they_promise(law, density):
+    x = autoencoders.sparse_inputs(law, density, (400_000,), runtime.generator(1, "data"))
+    assert x.mean() == pytest.approx(0, abs=0.01)
+    assert x.var() == pytest.approx(1, abs=0.02)
+    tolerance = 0.15 if law == "laplace" else 0.04  # the standard error of its fourth moment is four per cent
+    assert (x**4).mean() == pytest.approx(autoencoders.INPUT_KURTOSIS[law](density), rel=tolerance)
 
 
-def test_unequal_kurtoses_are_allocated_as_theory_says():
-    v, kappa = torch.tensor([[1.0, 0.7, 0.6, 0.3, 0.2]], **F64), torch.tensor([4.0, 20.0, 6.0, 50.0, 9.0], **F64)
-    moments = torch.ones(1, 5, 5, **F64)
-    moments[0].diagonal().copy_(kappa)
-    w = landscape.train_correlated(v, moments, 2, 2, generator(), n_steps=3000)
-    best = capacity.optimal_allocation(v[0], kappa, 2)
-    np.testing.assert_allclose(capacity.feature_capacity(w)[0, 0], best.capacity, atol=1e-6)
-
-
-@pytest.mark.parametrize("model", list(architectures.MODELS))
-def test_slopes_and_gradients_are_autograd(model):
-    kind = architectures.MODELS[model]
-    z = torch.randn(50, generator=generator(), requires_grad=True, **F64)
-    (expected,) = torch.autograd.grad(kind.output(z).sum(), z)
-    torch.testing.assert_close(kind.slope(z.detach()), expected, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("model", list(architectures.MODELS))
-def test_training_lowers_the_loss_and_keeps_rows_of_zeros(model):
-    density, importance = torch.tensor([0.5, 0.1]), torch.tensor([1.0, 0.8, 0.6, 0.4]).expand(2, -1)
-    start = torch.randn(2, 3, 3, 4, generator=generator())
-    start[1, :, 1:] = 0
-    call = {"start": start, "batch": 64, "n_test": 2000}
-    before = architectures.train_autoencoders(model, density, importance, 3, 3, generator("data"), n_steps=1, **call)
-    after = architectures.train_autoencoders(model, density, importance, 3, 3, generator("data"), n_steps=400, **call)
-    assert after.weights.shape == (2, 3, 3, 4) and after.bias.shape == (2, 3, 4)
-    assert bool((after.loss < before.loss).all())
-    assert bool((after.weights[1, :, 1:] == 0).all())
-
-
-def test_a_relu_autoencoder_forms_digons_and_interference_can_be_forbidden():
-    density, importance = torch.tensor([0.2]), torch.ones(1, 4)
-    fixed = {"n_steps": 1500, "batch": 128}
-    free = architectures.train_autoencoders("relu", density, importance, 2, 4, generator(), **fixed)
-    assert capacity.feature_capacity(free.weights.double()).numpy() == pytest.approx(0.5, abs=0.02)
-    alone = architectures.train_autoencoders(
-        "relu", density, importance, 2, 4, generator(), interference=10.0, start=free.weights, **fixed
-    )
-    gram = alone.weights.mT @ alone.weights
-    apart = gram - torch.diag_embed(gram.diagonal(dim1=-2, dim2=-1))
-    assert float(apart.abs().max()) < 0.1
+def test_no_power_brings_the_kurtosis_below_one_over_density():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, 400_000) * (rng.random(400_000) < 0.3)
+    for power in (1.0, 0.5):
+        y = np.sign(x) * np.abs(x) ** power
+        assert autoencoders.power_kurtosis(power, 0.3) == pytest.approx((y**4).mean() / (y**2).mean() ** 2, rel=0.02)
+    assert autoencoders.power_kurtosis(np.linspace(0, 1, 9), 0.2).min() == pytest.approx(5)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: landscape.pair_moments(3, 5.0, 1.0), "n_features = 3"),
-        (lambda: landscape.pair_moments(4, 5.0, 6.0), "within = 6.0"),
+        (lambda: train(np.ones(3), np.array(5.0), 0), r"dims = 0: allowed is at least 1"),
+        (lambda: train(np.ones(3), np.array(5.0), 1, n_seeds=0), r"n_seeds = 0: allowed is at least 1"),
+        (lambda: train(np.zeros(3), np.array(5.0), 1), r"importance = 0.0: allowed is above 0"),
+        (lambda: train(np.ones(3), np.array(1.0), 1), r"kurtosis = 1.0: allowed is above 1"),
+        (lambda: train(np.ones(3), np.array(5.0), 1, n_steps=-1), r"n_steps = -1: allowed is at least 0"),
+        (lambda: train(np.ones(3), np.array(5.0), 1, lr=0.0), r"lr = 0.0: allowed is above 0"),
         (
-            lambda: architectures.train_autoencoders("cosine", torch.ones(1), torch.ones(1, 2), 1, 1, generator()),
-            "model = 'cosine'",
+            lambda: autoencoders.sparse_inputs("cauchy", 0.5, (2,), torch.Generator()),
+            r"law = 'cauchy': allowed is one of gaussian",
         ),
         (
-            lambda: architectures.train_autoencoders("relu", torch.zeros(1), torch.ones(1, 2), 1, 1, generator()),
-            "density",
+            lambda: autoencoders.sparse_inputs("sign", 0.0, (2,), torch.Generator()),
+            r"density = 0.0: allowed is in \(0, 1\]",
+        ),
+        (
+            lambda: autoencoders.train_quadratic_on_samples(torch.ones(2), 2.0, 1, 1, torch.Generator()),
+            r"kurtosis = 2.0: allowed is at least 3",
         ),
         (lambda: autoencoders.descend(lambda p, _: p, (torch.ones(1),), 1, 0.0), "lr = 0.0"),
     ],

@@ -137,3 +137,8 @@ def test_known_intervals():
     assert claims.mean_interval([1, 2, 3]) == pytest.approx((2, 2 - 2.4841, 2 + 2.4841), abs=1e-4)
     assert claims.poisson_interval(0, 1).high == pytest.approx(3.6889, abs=1e-4)
     assert claims.exact(2, 0.5) == (2, 1.5, 2.5)
+
+
+def test_the_worst_row():
+    assert claims.worst([[1.0, 2.0], [0.0, 0.5]]).value == 0.25
+    assert claims.worst([[1.0, 2.0], [0.0, 0.5]], least=False).value == 1.5

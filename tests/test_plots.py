@@ -108,3 +108,13 @@ def test_roles_are_told_apart_in_greyscale():
     assert len({str(line["linestyle"]) for line in lines}) == 3
     shades = sorted(luminance(colour) for colour in (plots.MEASURED, plots.PAPER, plots.CONTROL))
     assert min(np.diff(shades)) > 0.02
+
+
+def test_maps_of_capacities_have_their_cells_around_their_points():
+    fig, ax = plt.subplots()
+    ax.set(xscale="log")
+    plots.capacity_map(ax, [1.0, 10.0, 100.0], [0.0, 1.0], np.array([[0.0, 0.5, 1.0]] * 2), label="C")
+    corners = ax.collections[0].get_coordinates()
+    np.testing.assert_allclose(corners[0, :, 0], 10.0 ** np.array([-0.5, 0.5, 1.5, 2.5]))
+    np.testing.assert_allclose(corners[:, 0, 1], [-0.5, 0.5, 1.5])
+    plt.close(fig)

@@ -1,0 +1,1 @@
+"""Comparisons with what a user would run instead; `python -m benchmarks` measures them side by side."""

@@ -1,0 +1,87 @@
+"""The results as a Markdown page: a table per machine, notes, growth."""
+
+from collections.abc import Mapping, Sequence
+
+INTRO = """# Benchmarks
+
+`python -m benchmarks` measures these side by side: both ways in turns in one run, with equal threads, after a
+warm-up. Times are wall seconds, median [range]; *faster* is the other way's time ÷ ours, median [range] over pairs.
+Memory is the peak beyond the inputs. Generated; do not edit.
+"""
+
+
+def page(machines: Mapping[str, Mapping]) -> str:
+    """The whole page, from the contents of the results' files by machine."""
+    return "\n".join([INTRO, *(_section(result) for _, result in sorted(machines.items()))])
+
+
+def _section(result: Mapping) -> str:
+    stamp = result["stamp"]
+    where = f"{stamp['cpu']}, {stamp['cores']} cores, {stamp['memory_gib']} GiB" + (
+        f", {stamp['gpu']}" if stamp["gpu"] else ""
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in stamp["versions"].items() if version)
+    title = f"## {where}{' (quick: sizes too small to judge)' if result['quick'] else ''}"
+    lines = [title, "", f"{stamp['threads']} threads; Python {stamp['python']}; {versions}.", ""]
+    lines += ["| work | against | aim | measured | ours | theirs | memory | accuracy |", "|---" * 8 + "|"]
+    cases = sorted(result["cases"].items())
+    lines += [_row(case) for _, case in cases]
+    notes = [f"- **{case['work']}.** {case['note']}" for _, case in cases if case.get("note")]
+    grown = [_growth(case, g) for _, case in cases for g in case.get("growth", ())]
+    if grown:
+        lines += ["", "| growth of | with | sizes | exponent | expected |", "|---" * 5 + "|", *grown]
+    return "\n".join([*lines, "", *notes, ""])
+
+
+def _row(case: Mapping) -> str:
+    if "error" in case:
+        return _line([case["work"], case["against"], case["aim"], f"failed: {case['error']}", *[""] * 4])
+    mark = {True: "✓", False: "✗"}[case["met"]]
+    ratio = f"{_times(case['ratio'])} faster" if case.get("ratio") else ""
+    measured = "; ".join(part for part in (case["measured"], ratio) if part)
+    cells = [
+        case["work"],
+        case["against"],
+        case["aim"],
+        f"{mark} {measured}",
+        _seconds(case["ours"]),
+        _seconds(case["theirs"]),
+        " / ".join(_bytes(case[side]) for side in ("ours_bytes", "theirs_bytes") if case[side] is not None),
+        _accuracy(case),
+    ]
+    return _line(cells)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _accuracy(case: Mapping) -> str:
+    sides = [f"{side} {case[f'{side}_accuracy']}" for side in ("ours", "theirs") if case[f"{side}_accuracy"]]
+    return f"{case['accuracy']}: {', '.join(sides)}" if sides else ""
+
+
+def _growth(case: Mapping, g: Mapping) -> str:
+    sizes = f"{g['sizes'][0]:g} … {g['sizes'][-1]:g}"
+    exponent = f"{g['exponent']:.2f} ± {g['stderr']:.2f}"
+    return _line([f"{case['work']}: {g['what']}", g["size"], sizes, exponent, f"{g['expected']:g}"])
+
+
+def _times(spread: Mapping) -> str:
+    return f"{spread['median']:.3g}× [{spread['low']:.3g}, {spread['high']:.3g}]"
+
+
+def _seconds(spread: Mapping | None) -> str:
+    if spread is None:
+        return ""
+    return f"{_short(spread['median'])} [{_short(spread['low'])}, {_short(spread['high'])}]"
+
+
+def _short(seconds: float) -> str:
+    if seconds >= 3600:
+        return f"{seconds / 3600:.3g} h"
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
+
+
+def _bytes(n: int) -> str:
+    return f"{n / 1e9:.3g} GB" if n >= 1e9 else f"{n / 1e6:.3g} MB"

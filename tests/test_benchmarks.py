@@ -1,0 +1,82 @@
+"""The benchmarks run to their end in the quick setting, and the ways to measure measure what they say."""
+
+import json
+import platform
+import time
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import measure, table
+
+
+def test_quick_run_of_everything_writes_results_and_a_page(tmp_path, capsys):
+    assert command.main(["--quick", "--out", str(tmp_path)]) == 0
+    (file,) = (tmp_path / "benchmarks" / "results").glob("*.json")
+    found = json.loads(file.read_text())
+    assert found["quick"] and set(found["cases"]) == set(command.cases())
+    assert not [name for name, case in found["cases"].items() if "error" in case]
+    page = (tmp_path / "docs" / "benchmarks.md").read_text()
+    assert all(case["work"] in page for case in found["cases"].values())
+
+
+def case(name, run):
+    return measure.Case(name, work=f"work {name}", against="nothing | much", aim="≥ 1×", run=run)
+
+
+def test_results_are_kept_case_by_case_and_a_failure_loses_nothing(tmp_path, monkeypatch, capsys):
+    good, bad = case("good", lambda quick: measure.Result(met=True, measured="1")), case("bad", lambda quick: 1 / 0)
+    monkeypatch.setattr(command, "cases", lambda: {"good": good, "bad": bad})
+    assert command.main(["--only", "good", "--out", str(tmp_path)]) == 0
+    assert command.main(["--only", "bad", "--out", str(tmp_path)]) == 1
+    (file,) = (tmp_path / "benchmarks" / "results").glob("*.json")
+    cases = json.loads(file.read_text())["cases"]
+    assert cases["good"]["met"] and cases["bad"]["error"] == "ZeroDivisionError: division by zero"
+    page = (tmp_path / "docs" / "benchmarks.md").read_text()
+    assert "failed: ZeroDivisionError" in page and "nothing \\| much" in page
+
+
+def test_list_and_unknown_names(capsys):
+    assert command.main(["--list"]) == 0
+    assert "capacity.phase-diagram" in capsys.readouterr().out
+    assert command.main(["--only", "nonsense"]) == 2
+    assert "unknown: nonsense; there are: capacity" in capsys.readouterr().err
+
+
+def test_pairs_take_turns_and_scale_the_other_side():
+    calls = []
+    timed = measure.pairs(lambda: calls.append("ours"), lambda: (calls.append("theirs"), time.sleep(0.02)), 3, scale=10)
+    assert calls == ["ours", "theirs"] * 4
+    assert timed.theirs.low > 0.2 and timed.theirs_cpu.high < 0.1 and timed.ours.n == 3
+    assert measure.ratio(timed).median > 10
+
+
+def test_growth_finds_a_planted_exponent():
+    sizes = np.geomspace(10, 1000, 5)
+    found = measure.growth("time", "n", sizes, 3 * sizes**1.5, 1.5)
+    assert found.exponent == pytest.approx(1.5) and found.stderr < 1e-6
+    with pytest.raises(ValueError, match="sizes = "):
+        measure.growth("time", "n", [1, 2], [1, 2], 1.0)
+    with pytest.raises(ValueError, match="values = "):
+        measure.growth("time", "n", [1, 2, 3], [1, 0, 2], 1.0)
+    with pytest.raises(ValueError, match="n_pairs = 0"):
+        measure.pairs(int, int, 0)
+
+
+def allocate(n_bytes):
+    """For the test of `peak_memory`."""
+    return lambda: np.ones(n_bytes // 8).sum()
+
+
+def test_peak_memory_is_that_of_the_work():
+    assert measure.peak_memory("tests.test_benchmarks:allocate", n_bytes=80_000_000) == pytest.approx(8e7, rel=0.1)
+    with pytest.raises(RuntimeError, match="no attribute 'missing'"):
+        measure.peak_memory("tests.test_benchmarks:missing")
+
+
+def test_the_stamp_names_no_host():
+    stamp = measure.stamp(1)
+    assert stamp["threads"] == 1 and stamp["cores"] >= 1 and platform.node() not in json.dumps(stamp)
+    assert measure.machine(stamp).replace("-", "").isalnum()
+    assert table.page({"a": {"stamp": stamp, "quick": False, "cases": {}}}).startswith("# Benchmarks")
