@@ -111,8 +111,17 @@ def slope_weights(x: Float[np.ndarray, " k"], weights: Float[np.ndarray, " k"]) 
     return weights * centred / (weights @ centred**2)
 
 
-def fitted_slope(population: Float[np.ndarray, " m"], n: int, first: int, last: int) -> tuple[float, float]:
-    """Mean and standard deviation of the weighted log-log slope of the sample's eigenvalues first..last (ranks from 1).
+class RankTheory(NamedTuple):
+    """Expected log eigenvalue of the ranks first..last, and how a linear functional of them varies."""
+
+    log_eigenvalues: Float[np.ndarray, " ranks"]
+    above: Float[np.ndarray, " grid"]
+    step: float
+    covariance: Float[np.ndarray, "grid grid"]
+
+
+def rank_theory(population: Float[np.ndarray, " m"], n: int, first: int, last: int) -> RankTheory:
+    """The expected logarithms of the sample's eigenvalues first..last (ranks from 1).
 
     One coarse pass finds where these eigenvalues lie, a fine one gives their expected logarithms and how they vary
     together.
@@ -121,11 +130,17 @@ def fitted_slope(population: Float[np.ndarray, " m"], n: int, first: int, last: 
     edges = np.interp([last + 1.5, max(first - 2.5, 0.3)], *_rank_curve(population, n, *np.log(span), 60, 2 * last)[:2])
     above, log_x, covariance = _rank_curve(population, n, *edges, 250, 2 * last)
     ranks = np.arange(first, last + 1)
+    return RankTheory(np.interp(ranks - 0.5, above, log_x), above, float(log_x[0] - log_x[1]), covariance)
+
+
+def fitted_slope(population: Float[np.ndarray, " m"], n: int, first: int, last: int) -> tuple[float, float]:
+    """Mean and standard deviation of the weighted log-log slope of the sample's eigenvalues first..last."""
+    theory = rank_theory(population, n, first, last)
+    ranks = np.arange(first, last + 1)
     weights = slope_weights(np.log(ranks), 1 / ranks)
-    mean = -weights @ np.interp(ranks - 0.5, above, log_x)
-    inside = (above > first - 1) & (above <= last)
-    influence = np.interp(above, ranks - 0.5, weights) * inside * (log_x[0] - log_x[1])
-    return float(mean), float(np.sqrt(influence @ covariance @ influence))
+    inside = (theory.above > first - 1) & (theory.above <= last)
+    influence = np.interp(theory.above, ranks - 0.5, weights) * inside * theory.step
+    return float(-weights @ theory.log_eigenvalues), float(np.sqrt(influence @ theory.covariance @ influence))
 
 
 def _rank_curve(population, n: int, low: float, high: float, points: int, head: int):

@@ -7,6 +7,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 PURE = (
+    "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
     "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
     "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks",
 )  # fmt: skip

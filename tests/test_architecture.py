@@ -9,6 +9,7 @@ from lib import paths
 LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
+        "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
         "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "plots", "claims",
     ),
