@@ -10,9 +10,9 @@ LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-        "landscape", "incidental", "winner", "capacity", "plots", "claims",
+        "landscape", "incidental", "winner", "capacity", "traces", "plots", "claims",
     ),
-    2: ("data", "models", "train", "sweep"),
+    2: ("data", "models", "language", "train", "sweep"),
     3: ("mine",),
     5: ("notebook", "run", "execute", "publish", "readme"),
 }  # fmt: skip
