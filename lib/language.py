@@ -20,7 +20,7 @@ from lib import runtime, train
 
 FILES = ("config.json", "tokenizer.json", "vocab.json", "merges.txt", "*.safetensors", "*.safetensors.index.json")
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-MASKS = ("attn.bias", "attn.masked_bias")  # stored in old checkpoints, no weights
+MASKS = (".attn.bias", ".attn.masked_bias")  # stored in old checkpoints, no weights
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

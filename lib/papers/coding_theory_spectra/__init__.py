@@ -106,6 +106,5 @@ PROFILES = {
         "sizes": (1000, 2000, 4000, 8000),
         "layers_at_once": 1,
         "checkpoint": "gpt2-xl",
-        "probe_contexts": 320,
     },
 }
