@@ -12,7 +12,7 @@ LEVELS = {
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
         "landscape", "incidental", "winner", "capacity", "traces", "plots", "claims",
     ),
-    2: ("data", "models", "language", "train", "sweep"),
+    2: ("data", "models", "language", "train", "store", "sweep"),
     3: ("mine",),
     5: ("notebook", "run", "execute", "publish", "readme"),
 }  # fmt: skip

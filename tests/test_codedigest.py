@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,13 +24,16 @@ def never(x):
     return UNUSED
 ''',
     "other.py": "def direct(x):\n    return x\ndef also(x):\n    return -x\n",
+    "papers/one/__init__.py": "from lib.papers.one import family\nNAME = 1\n",
+    "papers/one/family.py": "RULE = 1\ndef step(x):\n    return x + 1\n",
     "worker.py": """
 from lib import helper
 from lib.other import direct
+from lib.papers.one import family
 import math
 LEVEL = [1, 2]
 def work(*, seed, device):
-    return {"a": helper.used(direct(seed)) + LEVEL[0] + math.pi}
+    return {"a": helper.used(direct(seed)) + LEVEL[0] + math.pi + family.step(0)}
 def whole(*, seed, device):
     return {"a": call(helper)}
 def call(module):
@@ -56,8 +60,9 @@ def digest(tmp_path, monkeypatch):
 
     def of(name, **edits):
         for file, text in FILES.items():
-            before, after = edits.get(file.removesuffix(".py"), ("", ""))
+            before, after = edits.get(Path(file).stem, ("", ""))
             assert before in text
+            (library / file).parent.mkdir(parents=True, exist_ok=True)
             (library / file).write_text(text.replace(before, after, 1) if before else text)
         codedigest._parse.cache_clear()
         codedigest.digest.cache_clear()
@@ -73,6 +78,7 @@ REACHED = {
     "what that function calls": {"helper": ("x + 1", "x + 2")},
     "a function imported by name": {"other": ("return x", "return 2 * x")},
     "a constant": {"worker": ("[1, 2]", "[3, 2]")},
+    "a module of a package": {"family": ("x + 1", "x + 2")},
     "the worker itself": {"worker": ("math.pi", "math.e")},
 }
 NOT_REACHED = {
@@ -82,6 +88,7 @@ NOT_REACHED = {
     "a function nobody calls": {"helper": ("return UNUSED", "return 2 * UNUSED")},
     "a constant nobody reads": {"helper": ("UNUSED = 3", "UNUSED = 4")},
     "another function of that module": {"other": ("return -x", "return 0")},
+    "a rule beside it": {"family": ("RULE = 1", "RULE = 2")},
     "another worker": {"worker": ("module.SCALE", "module.UNUSED")},
 }
 
