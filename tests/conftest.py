@@ -9,7 +9,7 @@ from jaxtyping import install_import_hook
 PURE = (
     "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
     "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-    "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks",
+    "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces",
 )  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")

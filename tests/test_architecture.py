@@ -11,9 +11,9 @@ LEVELS = {
     1: (
         "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-        "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "plots", "claims",
+        "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces", "plots", "claims",
     ),
-    2: ("data", "models", "train", "store", "sweep"),
+    2: ("data", "models", "language", "train", "store", "sweep"),
     3: ("mine",),
     5: ("notebook", "run", "execute", "publish", "readme", "upkeep"),
 }  # fmt: skip

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from lib import train
 from lib.config import setting
-from lib.papers.coding_theory_spectra import entropy, estimators, projected, redundancy, vision
+from lib.papers.coding_theory_spectra import entropy, estimators, language, projected, redundancy, vision
 
 SLUG = "coding_theory_spectra"
 TITLE = "Understanding polysemanticity in neural networks through coding theory"
 PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 
-_FAMILIES = (estimators, vision, redundancy, projected, entropy)
+_FAMILIES = (estimators, vision, language, redundancy, projected, entropy)
 FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
 CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
 
@@ -45,6 +45,23 @@ class Config:
     n_codes: int = setting(10, "random superpositions of each size", low=2)
     n_paths: int = setting(40, "random projections of each synthetic code", low=2)
     n_draws: int = setting(40_000, "random projections of Gaussian activity, and samples of rounded units", low=100)
+    text: str = setting("", "your own English text, a UTF-8 file; empty: the help topics of the Python language")
+    checkpoint: str = setting("", "a GPT-2: a folder, or a hub name such as gpt2-xl; empty: one is trained here")
+    gpt2_seeds: int = setting(3, "GPT-2s trained; each splits the text anew (so does each with a checkpoint)", low=2)
+    gpt2_vocabulary: int = setting(2048, "tokens of the tokenizer learnt here", low=256)
+    gpt2_layers: int = setting(6, "blocks of the GPT-2 trained here", low=2)
+    gpt2_width: int = setting(128, "its residual stream; 120 are needed to fit a decade of ranks", low=128)
+    gpt2_heads: int = setting(4, "its attention heads", low=1)
+    gpt2_context: int = setting(64, "tokens of a context; the paper shows 64", low=8)
+    gpt2_steps: int = setting(300, "its training steps", low=1)
+    gpt2_batch: int = setting(32, "contexts per step", low=1)
+    gpt2_lr: float = setting(3e-3, "AdamW's highest learning rate", low=0)
+    gpt2_precision: str = setting(
+        "float32", "of the computation when activity is measured", choices=("float32", "bfloat16", "float16")
+    )
+    probe_contexts: int = setting(256, "contexts to select directions on, and as many to judge them on, at most", low=4)
+    n_directions: int = setting(50, "directions of each kind in each layer", low=2)
+    n_candidates: int = setting(100, "random projections from which the one of least energy is kept", low=2)
     layers_at_once: int = setting(len(vision.LAYERS), "layers whose activity is held in memory together", low=1)
     threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)
 
@@ -64,6 +81,15 @@ PROFILES = {
         "n_codes": 2,
         "n_paths": 4,
         "n_draws": 400,
+        "gpt2_seeds": 2,
+        "gpt2_vocabulary": 300,
+        "gpt2_layers": 2,
+        "gpt2_context": 16,
+        "gpt2_steps": 3,
+        "gpt2_batch": 8,
+        "probe_contexts": 24,
+        "n_directions": 4,
+        "n_candidates": 3,
     },
     "default": {},
     "paper": {
@@ -79,5 +105,6 @@ PROFILES = {
         "stem_stride": 4,
         "sizes": (1000, 2000, 4000, 8000),
         "layers_at_once": 1,
+        "checkpoint": "gpt2-xl",
     },
 }
