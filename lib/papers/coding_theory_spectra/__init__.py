@@ -79,9 +79,9 @@ class Config:
     mine_rates: tuple[float, ...] = setting((1e-3, 1e-4), "learning rate in each phase", low=0)
     n_known: int = setting(3, "repeats of each pair whose mutual information is known", low=2)
     prime: int = setting(1019, "p of the networks that learn powers modulo p", low=5)
-    power_nets: int = setting(5, "networks that learn each function", low=2)
-    power_steps: int = setting(2500, "steps of their training, and as many of their probes'", low=2)
-    decoded_seeds: int = setting(5, "splits of the photographs, each with one autoencoder per dropout rate", low=2)
+    power_nets: int = setting(3, "networks that learn each function", low=2)
+    power_steps: int = setting(1500, "steps of their training; their probes take a third as many", low=3)
+    decoded_seeds: int = setting(4, "splits of the photographs, each with one autoencoder per dropout rate", low=2)
     decoded_steps: int = setting(800, "steps of the small autoencoders' training", low=2)
     decoder_steps: int = setting(400, "steps of their decoders' training", low=2)
     decoded_patches: int = setting(4096, "patches to train on, and others to decode", low=260)
@@ -110,7 +110,7 @@ PROFILES = {
         "toy_steps": 20,
         "prime": 67,
         "power_nets": 2,
-        "power_steps": 4,
+        "power_steps": 6,
         "decoded_seeds": 2,
         "decoded_steps": 4,
         "decoder_steps": 4,

@@ -51,11 +51,11 @@ CLAIMS = {
 
 
 def smallest_root(p: int) -> int:
-    """Return the smallest g whose powers modulo the prime p are all of 1 .. p - 1; ValueError for p that is no prime."""
+    """Return the smallest g whose powers modulo p are all of 1 .. p - 1; ValueError for p that is no prime above 2."""
     prime = p > 2 and all(p % k for k in range(2, math.isqrt(p) + 1))
     runtime.check(prime, "p", p, "a prime above 2")
     factors = [q for q in range(2, p) if (p - 1) % q == 0 and all(q % k for k in range(2, math.isqrt(q) + 1))]
-    return next(g for g in range(2, p) if all(pow(g, (p - 1) // q, p) != 1 for q in factors)) if p > 3 else 2
+    return next(g for g in range(2, p) if all(pow(g, (p - 1) // q, p) != 1 for q in factors))
 
 
 def to_bits(values: np.ndarray, n_bits: int) -> Tensor:
@@ -157,8 +157,9 @@ def decoder_error(decoders: mine.Ensemble, activity: Tensor, target: Tensor) -> 
 def autoencoded(*, seed, device, rates, n_patches, n_steps, batch_size, lr, decoder_steps) -> dict:
     """Return exponent and decodability of the layers DECODED of one autoencoder for each dropout rate, [layer, rate].
 
-    `exponent`: corrected, of held-out patches; 12 for a layer of fewer directions than fitted ranks. `linear` and `network`: R² of the input decoded by a line, and with a
-    network of one hidden layer added to it, on patches that neither has learnt from. `error`: held-out, over variance.
+    `exponent`: corrected, of held-out patches; 12 for a layer of fewer directions than fitted ranks. `linear` and
+    `network`: R² of the input decoded by a line, and with a network of one hidden layer added to it, on patches that
+    neither has learnt from. `error`: held-out, over variance.
     """
     pictures, held = data.split(data.photographs(smallest=PATCH), seed=seed)
     fitted, probe = (

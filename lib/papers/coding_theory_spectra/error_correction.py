@@ -64,11 +64,11 @@ CLAIMS = {
         reason="Ratio per block: geometric, from the 4th probe before a dropout to the last, since the first few lie "
         "at the ceiling of any estimate; the authors' two curves give .97 and .80 there. .9 is half-way between 1 and "
         "1 - D, .05 either side of 1 - D allows for the shorter training of critics and networks. Last quantity: "
-        "layers 6k to 6k + 3 have no dropout between them, so by data processing no mutual information can rise there; "
-        "a curve that does is not one of mutual information. Not blind: the authors' values were known, which rise there "
-        "in each of 9 stretches. Of the corrected rule the bits and the distances were seen in pilots with other seeds "
-        "and shorter training; that a finite set of masks cannot destroy information at full precision is a proof, up "
-        "to the chance that a dropout takes all units.",
+        "layers 6k to 6k + 3 have no dropout between them, so by data processing no mutual information can rise "
+        "there; a curve that does is not one of mutual information. Not blind: the authors' values were known, "
+        "which rise there in each of 9 stretches. Of the corrected rule the bits and the distances were seen in "
+        "pilots with other seeds and shorter training; that a finite set of masks cannot destroy information at "
+        "full precision is a proof, up to the chance that a dropout takes all units.",
         corrected={
             "bits a decoder reads at the output, learnt (of 3)": (2.7, 3.0),
             "bits a decoder reads at the last layer, random (of 3)": (-inf, 1.5),
