@@ -8,7 +8,7 @@ Arguments that are one number may also be arrays, which broadcast.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 from scipy.special import entr, gammaln, ndtr, rel_entr
 
 from lib.runtime import check
@@ -232,6 +232,25 @@ def sample_entropy(symbols: Num[np.ndarray, "samples units"]) -> EntropyEstimate
     bits = share @ surprise
     spread = np.sqrt(max(share @ surprise**2 - bits**2, 0) / len(symbols))
     return EntropyEstimate(float(bits + (len(counts) - 1) / (2 * len(symbols) * LN2)), float(spread))
+
+
+def joint_information(
+    first: Int[np.ndarray, " rows"], second: Int[np.ndarray, " rows"], weight: Float[np.ndarray, " rows"]
+) -> float:
+    """Return the mutual information in bits of two discrete variables, exactly, from a list of joint outcomes.
+
+    Row i is the outcome (first[i], second[i]) with probability weight[i]; an outcome may stand in several rows. Raises
+    ValueError for weights that are no probabilities. Cost O(rows log rows).
+    """
+    check(_is_distribution(weight), "weight", float(weight.sum()), "probabilities that sum to 1")
+
+    def entropy(symbols) -> float:
+        _, place = np.unique(symbols, return_inverse=True)
+        return float(entr(np.bincount(place, weight)).sum()) / LN2
+
+    _, a = np.unique(first, return_inverse=True)
+    _, b = np.unique(second, return_inverse=True)
+    return max(entropy(a) + entropy(b) - entropy(a * (b.max() + 1) + b), 0.0)
 
 
 # ------------------------------------------------------------ checks

@@ -5,12 +5,34 @@ from dataclasses import dataclass
 from lib import train
 from lib.config import setting
 from lib.papers.coding_theory_spectra import entropy, estimators, language, projected, redundancy, vision
+from lib.papers.coding_theory_spectra import (
+    decoding,
+    entropy,
+    error_correction,
+    estimators,
+    known_information,
+    projected,
+    redundancy,
+    sparse_codes,
+    vision,
+)
 
 SLUG = "coding_theory_spectra"
 TITLE = "Understanding polysemanticity in neural networks through coding theory"
 PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 
 _FAMILIES = (estimators, vision, language, redundancy, projected, entropy)
+_FAMILIES = (
+    estimators,
+    vision,
+    redundancy,
+    projected,
+    entropy,
+    sparse_codes,
+    known_information,
+    error_correction,
+    decoding,
+)
 FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
 CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
 
@@ -62,6 +84,26 @@ class Config:
     probe_contexts: int = setting(256, "contexts to select directions on, and as many to judge them on, at most", low=4)
     n_directions: int = setting(50, "directions of each kind in each layer", low=2)
     n_candidates: int = setting(100, "random projections from which the one of least energy is kept", low=2)
+    toy_features: int = setting(200, "features of the toy models of superposition", low=4)
+    toy_units: int = setting(20, "their units", low=2)
+    toy_seeds: int = setting(5, "toy models at each sparsity", low=2)
+    toy_steps: int = setting(2500, "steps of their training", low=2)
+    toy_batch: int = setting(128, "samples per step", low=2)
+    deep_nets: int = setting(3, "very deep networks, learnt and random", low=2)
+    deep_steps: int = setting(7000, "steps of their training; the paper's are 39,200 of 100 samples", low=4)
+    deep_lr: float = setting(2e-3, "their learning rate at the start; the paper's is a constant 0.001", low=0)
+    mine_samples: int = setting(10_240, "samples for each bound on information, a fifth of them held out", low=64)
+    mine_epochs: tuple[int, ...] = setting((10, 6), "passes over them in the phases of a critic's training", low=1)
+    mine_batches: tuple[int, ...] = setting((256, 512), "samples per step in each phase", low=2)
+    mine_rates: tuple[float, ...] = setting((1e-3, 1e-4), "learning rate in each phase", low=0)
+    n_known: int = setting(3, "repeats of each pair whose mutual information is known", low=2)
+    prime: int = setting(1019, "p of the networks that learn powers modulo p", low=5)
+    power_nets: int = setting(3, "networks that learn each function", low=2)
+    power_steps: int = setting(1500, "steps of their training; their probes take a third as many", low=3)
+    decoded_seeds: int = setting(4, "splits of the photographs, each with one autoencoder per dropout rate", low=2)
+    decoded_steps: int = setting(800, "steps of the small autoencoders' training", low=2)
+    decoder_steps: int = setting(400, "steps of their decoders' training", low=2)
+    decoded_patches: int = setting(4096, "patches to train on, and others to decode", low=260)
     layers_at_once: int = setting(len(vision.LAYERS), "layers whose activity is held in memory together", low=1)
     threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)
 
@@ -90,6 +132,23 @@ PROFILES = {
         "probe_contexts": 24,
         "n_directions": 4,
         "n_candidates": 3,
+        "toy_features": 20,
+        "toy_units": 4,
+        "toy_seeds": 2,
+        "toy_steps": 20,
+        "prime": 67,
+        "power_nets": 2,
+        "power_steps": 6,
+        "decoded_seeds": 2,
+        "decoded_steps": 4,
+        "decoder_steps": 4,
+        "decoded_patches": 260,
+        "deep_nets": 2,
+        "deep_steps": 8,
+        "mine_samples": 320,
+        "mine_epochs": (1, 1),
+        "mine_batches": (64, 128),
+        "n_known": 2,
     },
     "default": {},
     "paper": {
@@ -104,6 +163,21 @@ PROFILES = {
         "image_size": 224,
         "stem_stride": 4,
         "sizes": (1000, 2000, 4000, 8000),
+        "toy_features": 400,
+        "toy_units": 30,
+        "toy_steps": 6000,
+        "toy_batch": 1024,
+        "prime": 4079,
+        "power_steps": 20_000,
+        "decoded_steps": 10_000,
+        "decoder_steps": 4000,
+        "decoded_patches": 32_768,
+        "deep_steps": 39_200,
+        "deep_lr": 1e-3,
+        "mine_samples": 45_056,
+        "mine_epochs": (100, 50),
+        "mine_batches": (1024, 2048),
+        "mine_rates": (1e-4, 5e-6),
         "layers_at_once": 1,
         "checkpoint": "gpt2-xl",
     },
