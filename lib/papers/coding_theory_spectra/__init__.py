@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from lib import train
 from lib.config import setting
-from lib.papers.coding_theory_spectra import entropy, estimators, language, projected, redundancy, vision
 from lib.papers.coding_theory_spectra import (
     decoding,
     entropy,
     error_correction,
     estimators,
     known_information,
+    language,
     projected,
     redundancy,
     sparse_codes,
@@ -21,17 +21,17 @@ SLUG = "coding_theory_spectra"
 TITLE = "Understanding polysemanticity in neural networks through coding theory"
 PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 
-_FAMILIES = (estimators, vision, language, redundancy, projected, entropy)
 _FAMILIES = (
-    estimators,
-    vision,
-    redundancy,
-    projected,
-    entropy,
-    sparse_codes,
-    known_information,
-    error_correction,
     decoding,
+    entropy,
+    error_correction,
+    estimators,
+    known_information,
+    language,
+    projected,
+    redundancy,
+    sparse_codes,
+    vision,
 )
 FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
 CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
