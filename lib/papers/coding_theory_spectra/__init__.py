@@ -25,16 +25,17 @@ class Config:
     source: str = setting("photographs", "what is learnt", choices=("photographs", "cifar10"))
     folder: str = setting("", "folder of your own pictures, or of CIFAR-10; empty: the photographs that ship here")
     n_train: int = setting(16384, "patches to train on (CIFAR-10: images)", low=64)
-    n_steps: int = setting(900, "training steps", low=2)
+    n_steps: int = setting(700, "training steps", low=2)
     batch_size: int = setting(32, "images per step", low=2)
-    lr: float = setting(2e-3, "Adam's learning rate at the start; the paper's is 0.001, for many more steps", low=0)
+    lr: float = setting(3e-3, "Adam's learning rate at the start; the paper's is 0.001, for many more steps", low=0)
     kl_weight: float = setting(
-        (32 / 224) ** 2, "weight of the KL term; the paper's 1 at 224 pixels, scaled with the number of pixels", low=0
+        (16 / 224) ** 2, "weight of the KL term; the paper's 1 at 224 pixels, scaled with the number of pixels", low=0
     )
     schedule: str = setting("cosine", "learning rate over time", choices=train.SCHEDULES)
     width: float = setting(0.25, "channels of the encoder relative to ResNet18", low=1 / 64, high=4)
-    image_size: int = setting(32, "side of the network's input in pixels", low=16)
-    stem_stride: int = setting(2, "how much the stem reduces the image: 4 is the paper's ResNet18", choices=(1, 2, 4))
+    hidden: int = setting(256, "units of the fully connected layers; the paper's are 1024", low=4 * vision.WINDOW[1])
+    image_size: int = setting(16, "side of the network's input in pixels", low=16)
+    stem_stride: int = setting(1, "how much the stem reduces the image: 4 is the paper's ResNet18", choices=(1, 2, 4))
     sizes: tuple[int, ...] = setting(
         (192, 384, 768, 1536), "numbers of probe images n, ascending", low=vision.DECADE_UNITS
     )
@@ -75,6 +76,7 @@ PROFILES = {
         "schedule": "constant",
         "kl_weight": 1.0,
         "width": 1.0,
+        "hidden": 1024,
         "image_size": 224,
         "stem_stride": 4,
         "sizes": (1000, 2000, 4000, 8000),
