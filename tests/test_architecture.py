@@ -10,7 +10,7 @@ LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
         "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-        "landscape", "incidental", "winner", "capacity", "plots", "claims",
+        "landscape", "ensembles", "incidental", "winner", "capacity", "plots", "claims",
     ),
     2: ("data", "models", "train", "store", "sweep"),
     3: ("mine",),

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from lib import train
 from lib.config import setting
-from lib.papers.coding_theory_spectra import entropy, estimators, projected, redundancy, vision
+from lib.papers.coding_theory_spectra import autoencoders, entropy, estimators, projected, redundancy, vision
 
 SLUG = "coding_theory_spectra"
 TITLE = "Understanding polysemanticity in neural networks through coding theory"
 PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 
-_FAMILIES = (estimators, vision, redundancy, projected, entropy)
+_FAMILIES = (estimators, vision, autoencoders, redundancy, projected, entropy)
 FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
 CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
 
@@ -46,6 +46,11 @@ class Config:
     n_codes: int = setting(10, "random superpositions of each size", low=2)
     n_paths: int = setting(40, "random projections of each synthetic code", low=2)
     n_draws: int = setting(40_000, "random projections of Gaussian activity, and samples of rounded units", low=100)
+    n_nets: int = setting(5, "small autoencoders of each kind; each splits the photographs anew", low=2)
+    ae_steps: int = setting(500, "training steps of the autoencoders of photographs", low=2)
+    ae_width: int = setting(256, "units of their hidden layers where width is not the question", low=128)
+    ae_widths: tuple[int, ...] = setting((64, 128, 256, 512, 1024), "widths of their hidden layers", low=64)
+    feature_steps: int = setting(2000, "training steps of the autoencoders of sparse features", low=20)
     layers_at_once: int = setting(len(vision.LAYERS), "layers whose activity is held in memory together", low=1)
     threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)
 
@@ -65,6 +70,11 @@ PROFILES = {
         "n_codes": 2,
         "n_paths": 4,
         "n_draws": 400,
+        "n_nets": 2,
+        "ae_steps": 4,
+        "ae_width": 128,
+        "ae_widths": (64, 128),
+        "feature_steps": 20,
     },
     "default": {},
     "paper": {

@@ -31,9 +31,9 @@ VIEW_WINDOW = (2, 12)  # the fitted ranks in every view: the first layers have 1
 DECADE_UNITS = 4 * WINDOW[1]  # a layer with fewer units has no exponent: the tail of its spectrum would be fitted
 _SOURCE = "Marshall & Kirchner 2024"
 RECIPE = (
-    "The networks' recipe was changed before this sweep and the rule was not: patches of 16 pixels and not 32, 256 dense "
-    "units and not 1024, because the networks before reconstructed less than a patch's mean colour; chosen by the "
-    "held-out loss at p = 0 (one pilot at 0.4), on seeds not used here."
+    "The networks' recipe was changed before this sweep and the rule was not: patches of 16 pixels and not 32, 256 "
+    "dense units and not 1024, because the networks before reconstructed less than a patch's mean colour; chosen by "
+    "the held-out loss at p = 0 (one pilot at 0.4), on seeds not used here."
 )
 
 FIGURES = {
@@ -75,11 +75,12 @@ CLAIMS: dict[str, Claim] = {
         source=f"{_SOURCE}, next checks (convolutional layers)",
         paper="asks whether the result carries over; no numbers",
         rule={f"{part}, {view}": (0.05, inf) for view in VIEWS for part in ("fall", "rise")},
-        reason="The rule of CT-03 (fall and rise of the exponent, least over n, mean over dropout rates) in each of four "
-        "views: all units; channels with every position as a sample; channels averaged over positions; channels at the "
-        "central position. Behind the average pooling the views are one. In all views the ranks are 2 to 12, as the first "
-        "layers have 16 channels: under a decade, so this is a measure of steepness and no law. The claim needs the shape "
-        "in every view. Blind to these quantities; CT-03's verdict on earlier networks was known.",
+        reason="The rule of CT-03 (fall and rise of the exponent, least over n, mean over dropout rates) in each of "
+        "four views: all units; channels with every position as a sample; channels averaged over positions; channels "
+        "at the central position. Behind the average pooling the views are one. In all views the ranks are 2 to 12, "
+        "as the first layers have 16 channels: under a decade, so this is a measure of steepness and no law. The "
+        "claim needs the shape in every view. Blind to these quantities; CT-03's verdict on earlier networks was "
+        "known.",
     ),
     "CT-05": Claim(
         id="CT-05",
