@@ -7,9 +7,14 @@ import pytest
 from jaxtyping import install_import_hook
 
 PURE = (
+<<<<<<< HEAD
     "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
     "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
     "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces",
+=======
+    "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+    "landscape", "ensembles", "incidental", "winner", "capacity",
+>>>>>>> ct-vision
 )  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")

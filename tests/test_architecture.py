@@ -9,9 +9,14 @@ from lib import paths
 LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
+<<<<<<< HEAD
         "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
         "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces", "plots", "claims",
+=======
+        "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+        "landscape", "ensembles", "incidental", "winner", "capacity", "plots", "claims",
+>>>>>>> ct-vision
     ),
     2: ("data", "models", "language", "train", "store", "sweep"),
     3: ("mine",),

@@ -16,6 +16,7 @@ from lib.papers.coding_theory_spectra import (
     sparse_codes,
     vision,
 )
+from lib.papers.coding_theory_spectra import autoencoders, entropy, estimators, projected, redundancy, vision
 
 SLUG = "coding_theory_spectra"
 TITLE = "Understanding polysemanticity in neural networks through coding theory"
@@ -33,6 +34,7 @@ _FAMILIES = (
     sparse_codes,
     vision,
 )
+_FAMILIES = (estimators, vision, autoencoders, redundancy, projected, entropy)
 FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
 CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
 
@@ -47,16 +49,17 @@ class Config:
     source: str = setting("photographs", "what is learnt", choices=("photographs", "cifar10"))
     folder: str = setting("", "folder of your own pictures, or of CIFAR-10; empty: the photographs that ship here")
     n_train: int = setting(16384, "patches to train on (CIFAR-10: images)", low=64)
-    n_steps: int = setting(900, "training steps", low=2)
+    n_steps: int = setting(700, "training steps", low=2)
     batch_size: int = setting(32, "images per step", low=2)
-    lr: float = setting(2e-3, "Adam's learning rate at the start; the paper's is 0.001, for many more steps", low=0)
+    lr: float = setting(3e-3, "Adam's learning rate at the start; the paper's is 0.001, for many more steps", low=0)
     kl_weight: float = setting(
-        (32 / 224) ** 2, "weight of the KL term; the paper's 1 at 224 pixels, scaled with the number of pixels", low=0
+        (16 / 224) ** 2, "weight of the KL term; the paper's 1 at 224 pixels, scaled with the number of pixels", low=0
     )
     schedule: str = setting("cosine", "learning rate over time", choices=train.SCHEDULES)
     width: float = setting(0.25, "channels of the encoder relative to ResNet18", low=1 / 64, high=4)
-    image_size: int = setting(32, "side of the network's input in pixels", low=16)
-    stem_stride: int = setting(2, "how much the stem reduces the image: 4 is the paper's ResNet18", choices=(1, 2, 4))
+    hidden: int = setting(256, "units of the fully connected layers; the paper's are 1024", low=4 * vision.WINDOW[1])
+    image_size: int = setting(16, "side of the network's input in pixels", low=16)
+    stem_stride: int = setting(1, "how much the stem reduces the image: 4 is the paper's ResNet18", choices=(1, 2, 4))
     sizes: tuple[int, ...] = setting(
         (192, 384, 768, 1536), "numbers of probe images n, ascending", low=vision.DECADE_UNITS
     )
@@ -104,6 +107,11 @@ class Config:
     decoded_steps: int = setting(800, "steps of the small autoencoders' training", low=2)
     decoder_steps: int = setting(400, "steps of their decoders' training", low=2)
     decoded_patches: int = setting(4096, "patches to train on, and others to decode", low=260)
+    n_nets: int = setting(5, "small autoencoders of each kind; each splits the photographs anew", low=2)
+    ae_steps: int = setting(500, "training steps of the autoencoders of photographs", low=2)
+    ae_width: int = setting(256, "units of their hidden layers where width is not the question", low=128)
+    ae_widths: tuple[int, ...] = setting((64, 128, 256, 512, 1024), "widths of their hidden layers", low=64)
+    feature_steps: int = setting(2000, "training steps of the autoencoders of sparse features", low=20)
     layers_at_once: int = setting(len(vision.LAYERS), "layers whose activity is held in memory together", low=1)
     threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)
 
@@ -149,6 +157,11 @@ PROFILES = {
         "mine_epochs": (1, 1),
         "mine_batches": (64, 128),
         "n_known": 2,
+        "n_nets": 2,
+        "ae_steps": 4,
+        "ae_width": 128,
+        "ae_widths": (64, 128),
+        "feature_steps": 20,
     },
     "default": {},
     "paper": {
@@ -160,6 +173,7 @@ PROFILES = {
         "schedule": "constant",
         "kl_weight": 1.0,
         "width": 1.0,
+        "hidden": 1024,
         "image_size": 224,
         "stem_stride": 4,
         "sizes": (1000, 2000, 4000, 8000),
