@@ -12,7 +12,7 @@ LEVELS = {
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
         "landscape", "incidental", "winner", "toy_networks", "hidden_noise", "capacity", "plots", "claims",
     ),
-    2: ("data", "models", "train", "sweep"),
+    2: ("data", "models", "train", "store", "sweep"),
     3: ("mine",),
     5: ("notebook", "run", "execute", "publish", "readme"),
 }  # fmt: skip
