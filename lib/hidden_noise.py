@@ -118,6 +118,11 @@ def rectified_square(product: Tensor, spread: Tensor | float) -> Tensor:
     return (product.square() + spread**2) * torch.special.ndtr(ratio) + product * spread * density
 
 
+def bipolar_square(product: float, weights: Float[Tensor, "neuron"]) -> Float[Tensor, ""]:
+    """Return E ReLU(a + Σ_k w_k ξ_k)² over all 2^m states of ξ_k = ±1, for m ≤ 14."""
+    return (product + _states(weights) @ weights).relu().square().mean()
+
+
 def expected_loss(weights: Weights, sigma: float, law: str) -> Value:
     """Return the exact E L: for bipolar noise over all 2^m states (m ≤ 14), for Gaussian noise in closed form.
 
