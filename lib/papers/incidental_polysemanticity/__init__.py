@@ -6,7 +6,7 @@ Rules are fixed before the run. A worker that trains draws its seeds as a batch;
 from dataclasses import dataclass
 
 from lib.config import setting
-from lib.papers.incidental_polysemanticity import collisions, noise, sparsification
+from lib.papers.incidental_polysemanticity import collisions, noise, penalties, sparsification, winner_takes_all
 
 SLUG = "incidental_polysemanticity"
 TITLE = "What causes polysemanticity? Incidental causes"
@@ -15,8 +15,8 @@ PAPER = (
     "Polysemanticity? An Alternative Origin Story of Mixed Selectivity from Incidental Causes. arXiv:2312.03096 (2023)"
 )
 
-FIGURES = sparsification.FIGURES | collisions.FIGURES | noise.FIGURES
-CLAIMS = sparsification.CLAIMS | collisions.CLAIMS | noise.CLAIMS
+FIGURES = sparsification.FIGURES | collisions.FIGURES | noise.FIGURES | penalties.FIGURES | winner_takes_all.FIGURES
+CLAIMS = sparsification.CLAIMS | collisions.CLAIMS | noise.CLAIMS | penalties.CLAIMS | winner_takes_all.CLAIMS
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Config:
     noise_sizes: tuple[int, ...] = setting((8, 16, 32, 64), "features of the count under noise", low=4)
     noise_count_seeds: int = setting(8, "networks per size of the count under noise", low=2)
     noise_time: float = setting(1600.0, "training time of the count under noise", low=1.0)
+    arm_features: int = setting(
+        32, "features of networks with other penalties and forces, on twice as many neurons", low=4
+    )
+    arm_seeds: int = setting(32, "networks per other penalty or force", low=2)
+    arm_time: float = setting(150.0, "training time of networks with other penalties and forces", low=1.0)
 
 
 PROFILES = {
@@ -63,6 +68,9 @@ PROFILES = {
         "noise_sizes": (8,),
         "noise_count_seeds": 2,
         "noise_time": 20.0,
+        "arm_features": 8,
+        "arm_seeds": 2,
+        "arm_time": 3.0,
     },
     "default": {},
     "paper": {
