@@ -141,12 +141,8 @@ def pair_cost(*, seed: int, device: str, product: float, sigma: float, most: int
     exact = [float(hidden_noise.bipolar_square(product, torch.full((k,), sigma * k**-0.5).double())) for k in n_equal]
     gaussian = float(hidden_noise.rectified_square(ratio * sigma, sigma))
     predicted = -hidden_noise.EXCESS_KURTOSIS["bipolar"] / 12 / n_equal * sigma * product * density
-    return {
-        "participation": 1 / n_equal,
-        "exact": np.array(exact) - gaussian,
-        "predicted": predicted,
-        "scale": gaussian,
-    }
+    change = np.array(exact) - gaussian
+    return {"participation": 1 / n_equal, "exact": change, "predicted": predicted, "gaussian": gaussian}
 
 
 def noisy_counts(

@@ -66,9 +66,17 @@ def task_loss(weights: torch.Tensor, output: str) -> torch.Tensor:
 
 
 def penalized(
-    *, seed: int, device: str, output: str, penalty: str, strength: float, n_features: int, n_neurons: int, n_seeds: int,
+    *,
+    seed: int,
+    device: str,
+    output: str,
+    penalty: str,
+    strength: float,
+    n_features: int,
+    n_neurons: int,
+    n_seeds: int,
     time: float,
-) -> dict:  # fmt: skip
+) -> dict:
     """Participation of living encodings, shared neurons by signs and dead features of each network after training."""
     start = incidental.initial_weights(n_features, n_neurons, runtime.batch_seeds(seed, n_seeds)).float().to(device)
     options = {"step": STEP, "n_steps": round(time / STEP), "l1": strength, "penalty": penalty}

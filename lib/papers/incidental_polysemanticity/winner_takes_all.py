@@ -54,7 +54,7 @@ CLAIMS: dict[str, Claim] = {
 
 
 def codes(weights: torch.Tensor, arm: str) -> torch.Tensor:
-    """Return the hidden activations [seed, feature, neuron] of the arm's network for its one-hot inputs, without noise."""
+    """Return the hidden activations [seed, feature, neuron] of the arm's network for one-hot inputs."""
     if arm == "reward on fourth norm":
         return torch.nn.functional.normalize(weights, dim=-1)
     if arm == "layer norm":
