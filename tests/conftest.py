@@ -10,11 +10,15 @@ PURE = (
 <<<<<<< HEAD
     "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
     "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+<<<<<<< HEAD
     "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces",
 =======
     "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
     "landscape", "ensembles", "incidental", "winner", "capacity",
 >>>>>>> ct-vision
+=======
+    "landscape", "incidental", "winner", "toy_networks", "hidden_noise", "capacity",
+>>>>>>> ip-noise
 )  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")

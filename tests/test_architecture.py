@@ -12,11 +12,15 @@ LEVELS = {
 <<<<<<< HEAD
         "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
+<<<<<<< HEAD
         "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces", "plots", "claims",
 =======
         "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
         "landscape", "ensembles", "incidental", "winner", "capacity", "plots", "claims",
 >>>>>>> ct-vision
+=======
+        "landscape", "incidental", "winner", "toy_networks", "hidden_noise", "capacity", "plots", "claims",
+>>>>>>> ip-noise
     ),
     2: ("data", "models", "language", "train", "store", "sweep"),
     3: ("mine",),

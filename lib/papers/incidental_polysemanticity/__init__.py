@@ -6,7 +6,7 @@ Rules are fixed before the run. A worker that trains draws its seeds as a batch;
 from dataclasses import dataclass
 
 from lib.config import setting
-from lib.papers.incidental_polysemanticity import collisions, sparsification
+from lib.papers.incidental_polysemanticity import collisions, noise, penalties, sparsification, winner_takes_all
 
 SLUG = "incidental_polysemanticity"
 TITLE = "What causes polysemanticity? Incidental causes"
@@ -15,8 +15,8 @@ PAPER = (
     "Polysemanticity? An Alternative Origin Story of Mixed Selectivity from Incidental Causes. arXiv:2312.03096 (2023)"
 )
 
-FIGURES = sparsification.FIGURES | collisions.FIGURES
-CLAIMS = sparsification.CLAIMS | collisions.CLAIMS
+FIGURES = sparsification.FIGURES | collisions.FIGURES | noise.FIGURES | penalties.FIGURES | winner_takes_all.FIGURES
+CLAIMS = sparsification.CLAIMS | collisions.CLAIMS | noise.CLAIMS | penalties.CLAIMS | winner_takes_all.CLAIMS
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,17 @@ class Config:
     course_neurons: int = setting(100_000, "neurons m of the single encoding", low=100)
     course_l1: float = setting(1e-5, "λ of the single encoding, in the paper's unit of time", low=1e-6, high=1e-2)
     course_seeds: int = setting(8, "single encodings", low=2)
+    noise_sigmas: tuple[float, ...] = setting((0.07, 0.1, 0.15), "σ of the noise on the hidden neurons", low=0.01)
+    noise_seeds: int = setting(16, "networks per law and σ of the fourth norm", low=2)
+    noise_steps: int = setting(100_000, "steps of the fourth norm, and half as many of the planted pair", low=100)
+    noise_sizes: tuple[int, ...] = setting((8, 16, 32, 64), "features of the count under noise", low=4)
+    noise_count_seeds: int = setting(8, "networks per size of the count under noise", low=2)
+    noise_time: float = setting(1600.0, "training time of the count under noise", low=1.0)
+    arm_features: int = setting(
+        32, "features of networks with other penalties and forces, on twice as many neurons", low=4
+    )
+    arm_seeds: int = setting(32, "networks per other penalty or force", low=2)
+    arm_time: float = setting(150.0, "training time of networks with other penalties and forces", low=1.0)
 
 
 PROFILES = {
@@ -52,6 +63,14 @@ PROFILES = {
         "course_neurons": 2000,
         "course_l1": 2e-4,
         "course_seeds": 2,
+        "noise_seeds": 2,
+        "noise_steps": 400,
+        "noise_sizes": (8,),
+        "noise_count_seeds": 2,
+        "noise_time": 20.0,
+        "arm_features": 8,
+        "arm_seeds": 2,
+        "arm_time": 3.0,
     },
     "default": {},
     "paper": {
