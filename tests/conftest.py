@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 
 PURE = (
     "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-    "landscape", "incidental", "winner", "capacity",
+    "landscape", "incidental", "flow", "optimizers", "winner", "capacity",
 )  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")

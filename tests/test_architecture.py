@@ -10,7 +10,7 @@ LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-        "landscape", "incidental", "winner", "capacity", "plots", "claims",
+        "landscape", "incidental", "flow", "optimizers", "winner", "capacity", "plots", "claims",
     ),
     2: ("data", "models", "train", "sweep"),
     3: ("mine",),
