@@ -11,6 +11,7 @@ PURE = (
     "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
     "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
 <<<<<<< HEAD
+<<<<<<< HEAD
     "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces",
 =======
     "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
@@ -19,6 +20,9 @@ PURE = (
 =======
     "landscape", "incidental", "winner", "toy_networks", "hidden_noise", "capacity",
 >>>>>>> ip-noise
+=======
+    "landscape", "incidental", "flow", "optimizers", "winner", "capacity",
+>>>>>>> ip-counts
 )  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")

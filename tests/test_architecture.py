@@ -13,6 +13,7 @@ LEVELS = {
         "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
 <<<<<<< HEAD
+<<<<<<< HEAD
         "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces", "plots", "claims",
 =======
         "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
@@ -21,6 +22,9 @@ LEVELS = {
 =======
         "landscape", "incidental", "winner", "toy_networks", "hidden_noise", "capacity", "plots", "claims",
 >>>>>>> ip-noise
+=======
+        "landscape", "incidental", "flow", "optimizers", "winner", "capacity", "plots", "claims",
+>>>>>>> ip-counts
     ),
     2: ("data", "models", "language", "train", "store", "sweep"),
     3: ("mine",),
