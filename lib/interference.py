@@ -48,6 +48,15 @@ def paired_error(overlap: Overlap, pair: Strength) -> Overlap:
     return signed_error(overlap, 1, 0) + _spread(pair) * (slope + slope.mT) / 2
 
 
+def sampled_error(overlap: Overlap, active: Float[Tensor, "*instance sample feature"], rate: float) -> Overlap:
+    """Return E of the mean over samples of ‖ReLU(S x) − x‖² / rate, for inputs x in `active`."""
+    check(0 < rate <= 1, "rate", rate, "a probability above 0 and up to 1")
+    output = (active @ overlap).clamp_(min=0)
+    wrong = (output - active).where(output > 0, 0)
+    slope = active.mT @ wrong / (rate * active.shape[-2])
+    return (slope + slope.mT) / 2
+
+
 def signed_loss(weights: Float[Tensor, "*instance feature neuron"], same: Strength, opposite: Strength) -> Tensor:
     """Return the signed loss, without l1."""
     overlap = weights @ weights.mT

@@ -10,7 +10,7 @@ LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-        "landscape", "incidental", "winner", "toy_networks", "hidden_noise", "capacity", "plots", "claims",
+        "landscape", "incidental", "winner", "toy_networks", "interference", "hidden_noise", "capacity", "plots", "claims",
     ),
     2: ("data", "models", "train", "store", "sweep"),
     3: ("mine",),

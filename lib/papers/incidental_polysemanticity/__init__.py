@@ -6,7 +6,15 @@ Rules are fixed before the run. A worker that trains draws its seeds as a batch;
 from dataclasses import dataclass
 
 from lib.config import setting
-from lib.papers.incidental_polysemanticity import collisions, sparsification
+from lib.papers.incidental_polysemanticity import (
+    causes,
+    collisions,
+    cooccurrence,
+    depth,
+    limits,
+    necessity,
+    sparsification,
+)
 
 SLUG = "incidental_polysemanticity"
 TITLE = "What causes polysemanticity? Incidental causes"
@@ -15,8 +23,9 @@ PAPER = (
     "Polysemanticity? An Alternative Origin Story of Mixed Selectivity from Incidental Causes. arXiv:2312.03096 (2023)"
 )
 
-FIGURES = sparsification.FIGURES | collisions.FIGURES
-CLAIMS = sparsification.CLAIMS | collisions.CLAIMS
+_FAMILIES = (sparsification, collisions, causes, depth, cooccurrence, necessity, limits)
+FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
+CLAIMS = {name: claim for family in _FAMILIES for name, claim in family.CLAIMS.items()}
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,31 @@ class Config:
     course_neurons: int = setting(100_000, "neurons m of the single encoding", low=100)
     course_l1: float = setting(1e-5, "λ of the single encoding, in the paper's unit of time", low=1e-6, high=1e-2)
     course_seeds: int = setting(8, "single encodings", low=2)
+    cause_features: int = setting(32, "features n of the experiments on causes", low=4)
+    cause_neurons: int = setting(64, "neurons m of the experiments on causes", low=4)
+    cause_l1: tuple[float, ...] = setting((0.05, 0.1), "λ of the experiments on causes", low=1e-3, high=1.0)
+    cause_seeds: int = setting(64, "trained networks per arm of the experiments on causes", low=2)
+    cause_costs: tuple[float, ...] = setting((0.01, 0.03, 0.1, 0.3, 1.0), "cost of opposite signs ÷ λ", low=1e-3)
+    depth_features: int = setting(16, "features n of networks with two hidden layers", low=4)
+    depth_neurons: tuple[int, ...] = setting((16, 32, 64), "neurons m of each of the two layers", low=4)
+    depth_seeds: int = setting(16, "trained networks with two hidden layers per point", low=2)
+    pair_l1: tuple[float, ...] = setting((0.03, 0.1, 0.3), "λ of the experiments on co-occurrence", low=1e-3, high=1.0)
+    pair_weights: tuple[float, ...] = setting((0.03, 0.06, 0.1, 0.2, 0.4, 1.0), "weight of a pair ÷ λ", low=1e-3)
+    pair_seeds: int = setting(16, "trained networks per weight of the pairs", low=2)
+    need_neurons: tuple[int, ...] = setting((16, 20, 24, 28, 32, 48, 64, 128), "neurons m of diagnosed toys", low=4)
+    need_seeds: int = setting(48, "diagnosed toys per size", low=2)
+    net_features: int = setting(16, "features of the small autoencoders", low=4)
+    net_neurons: tuple[int, ...] = setting((8, 16, 24, 32, 64), "hidden neurons of the small autoencoders", low=4)
+    net_l1: float = setting(0.1, "l1 on the activations of the small autoencoders", low=1e-3, high=1.0)
+    net_steps: int = setting(2000, "steps of a small autoencoder's training", low=10)
+    net_seeds: int = setting(6, "trained autoencoders per size", low=2)
+    limit_neurons: tuple[int, ...] = setting((64, 256, 1024), "neurons m of the experiments on strong λ", low=4)
+    limit_scales: tuple[float, ...] = setting(
+        (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5), "λ ÷ mean critical λ", low=0.1, high=2.0
+    )
+    limit_l1: tuple[float, ...] = setting((0.01, 0.02, 0.05, 0.1, 0.2), "λ of the time to decision", low=1e-3, high=1.0)
+    limit_crowd: tuple[int, ...] = setting((4, 6, 8, 12, 14, 16, 20, 24, 32), "neurons m of crowded networks", low=2)
+    limit_seeds: int = setting(16, "trained networks per point of the limits", low=2)
 
 
 PROFILES = {
@@ -52,6 +86,28 @@ PROFILES = {
         "course_neurons": 2000,
         "course_l1": 2e-4,
         "course_seeds": 2,
+        "cause_features": 8,
+        "cause_neurons": 16,
+        "cause_l1": (0.3,),
+        "cause_seeds": 3,
+        "cause_costs": (0.1, 1.0),
+        "depth_features": 6,
+        "depth_neurons": (6, 12),
+        "depth_seeds": 2,
+        "pair_l1": (0.2, 0.4),
+        "pair_weights": (0.1, 1.0),
+        "pair_seeds": 3,
+        "need_neurons": (4, 8, 16),
+        "need_seeds": 3,
+        "net_features": 4,
+        "net_neurons": (4, 8),
+        "net_steps": 200,
+        "net_seeds": 2,
+        "limit_neurons": (16,),
+        "limit_scales": (0.5, 1.0, 1.5),
+        "limit_l1": (0.2, 0.4),
+        "limit_crowd": (4, 8),
+        "limit_seeds": 2,
     },
     "default": {},
     "paper": {
@@ -61,5 +117,11 @@ PROFILES = {
         "other_seeds": 16,
         "map_seeds": 64,
         "course_seeds": 32,
+        "cause_seeds": 256,
+        "depth_seeds": 48,
+        "pair_seeds": 64,
+        "need_seeds": 256,
+        "net_seeds": 24,
+        "limit_seeds": 64,
     },
 }
