@@ -12,6 +12,7 @@ PURE = (
     "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
 <<<<<<< HEAD
 <<<<<<< HEAD
+<<<<<<< HEAD
     "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces",
 =======
     "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
@@ -23,6 +24,9 @@ PURE = (
 =======
     "landscape", "incidental", "flow", "optimizers", "winner", "capacity",
 >>>>>>> ip-counts
+=======
+    "landscape", "incidental", "winner", "toy_networks", "interference", "hidden_noise", "capacity",
+>>>>>>> ip-causes
 )  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")

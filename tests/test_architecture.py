@@ -14,6 +14,7 @@ LEVELS = {
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
 <<<<<<< HEAD
 <<<<<<< HEAD
+<<<<<<< HEAD
         "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces", "plots", "claims",
 =======
         "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
@@ -25,6 +26,9 @@ LEVELS = {
 =======
         "landscape", "incidental", "flow", "optimizers", "winner", "capacity", "plots", "claims",
 >>>>>>> ip-counts
+=======
+        "landscape", "incidental", "winner", "toy_networks", "interference", "hidden_noise", "capacity", "plots", "claims",
+>>>>>>> ip-causes
     ),
     2: ("data", "models", "language", "train", "store", "sweep"),
     3: ("mine",),

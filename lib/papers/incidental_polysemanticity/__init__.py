@@ -8,6 +8,15 @@ from dataclasses import dataclass
 from lib.config import setting
 from lib.papers.incidental_polysemanticity import collisions, noise, penalties, sparsification, winner_takes_all
 from lib.papers.incidental_polysemanticity import collisions, optimizers, sparsification
+from lib.papers.incidental_polysemanticity import (
+    causes,
+    collisions,
+    cooccurrence,
+    depth,
+    limits,
+    necessity,
+    sparsification,
+)
 
 SLUG = "incidental_polysemanticity"
 TITLE = "What causes polysemanticity? Incidental causes"
@@ -20,6 +29,9 @@ FIGURES = sparsification.FIGURES | collisions.FIGURES | noise.FIGURES | penaltie
 CLAIMS = sparsification.CLAIMS | collisions.CLAIMS | noise.CLAIMS | penalties.CLAIMS | winner_takes_all.CLAIMS
 FIGURES = sparsification.FIGURES | collisions.FIGURES | optimizers.FIGURES
 CLAIMS = sparsification.CLAIMS | collisions.CLAIMS | optimizers.CLAIMS
+_FAMILIES = (sparsification, collisions, causes, depth, cooccurrence, necessity, limits)
+FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
+CLAIMS = {name: claim for family in _FAMILIES for name, claim in family.CLAIMS.items()}
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,31 @@ class Config:
     )
     arm_seeds: int = setting(32, "networks per other penalty or force", low=2)
     arm_time: float = setting(150.0, "training time of networks with other penalties and forces", low=1.0)
+    cause_features: int = setting(32, "features n of the experiments on causes", low=4)
+    cause_neurons: int = setting(64, "neurons m of the experiments on causes", low=4)
+    cause_l1: tuple[float, ...] = setting((0.05, 0.1), "λ of the experiments on causes", low=1e-3, high=1.0)
+    cause_seeds: int = setting(64, "trained networks per arm of the experiments on causes", low=2)
+    cause_costs: tuple[float, ...] = setting((0.01, 0.03, 0.1, 0.3, 1.0), "cost of opposite signs ÷ λ", low=1e-3)
+    depth_features: int = setting(16, "features n of networks with two hidden layers", low=4)
+    depth_neurons: tuple[int, ...] = setting((16, 32, 64), "neurons m of each of the two layers", low=4)
+    depth_seeds: int = setting(16, "trained networks with two hidden layers per point", low=2)
+    pair_l1: tuple[float, ...] = setting((0.03, 0.1, 0.3), "λ of the experiments on co-occurrence", low=1e-3, high=1.0)
+    pair_weights: tuple[float, ...] = setting((0.03, 0.06, 0.1, 0.2, 0.4, 1.0), "weight of a pair ÷ λ", low=1e-3)
+    pair_seeds: int = setting(16, "trained networks per weight of the pairs", low=2)
+    need_neurons: tuple[int, ...] = setting((16, 20, 24, 28, 32, 48, 64, 128), "neurons m of diagnosed toys", low=4)
+    need_seeds: int = setting(48, "diagnosed toys per size", low=2)
+    net_features: int = setting(16, "features of the small autoencoders", low=4)
+    net_neurons: tuple[int, ...] = setting((8, 16, 24, 32, 64), "hidden neurons of the small autoencoders", low=4)
+    net_l1: float = setting(0.1, "l1 on the activations of the small autoencoders", low=1e-3, high=1.0)
+    net_steps: int = setting(2000, "steps of a small autoencoder's training", low=10)
+    net_seeds: int = setting(6, "trained autoencoders per size", low=2)
+    limit_neurons: tuple[int, ...] = setting((64, 256, 1024), "neurons m of the experiments on strong λ", low=4)
+    limit_scales: tuple[float, ...] = setting(
+        (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5), "λ ÷ mean critical λ", low=0.1, high=2.0
+    )
+    limit_l1: tuple[float, ...] = setting((0.01, 0.02, 0.05, 0.1, 0.2), "λ of the time to decision", low=1e-3, high=1.0)
+    limit_crowd: tuple[int, ...] = setting((4, 6, 8, 12, 14, 16, 20, 24, 32), "neurons m of crowded networks", low=2)
+    limit_seeds: int = setting(16, "trained networks per point of the limits", low=2)
 
 
 PROFILES = {
@@ -92,6 +129,28 @@ PROFILES = {
         "arm_features": 8,
         "arm_seeds": 2,
         "arm_time": 3.0,
+        "cause_features": 8,
+        "cause_neurons": 16,
+        "cause_l1": (0.3,),
+        "cause_seeds": 3,
+        "cause_costs": (0.1, 1.0),
+        "depth_features": 6,
+        "depth_neurons": (6, 12),
+        "depth_seeds": 2,
+        "pair_l1": (0.2, 0.4),
+        "pair_weights": (0.1, 1.0),
+        "pair_seeds": 3,
+        "need_neurons": (4, 8, 16),
+        "need_seeds": 3,
+        "net_features": 4,
+        "net_neurons": (4, 8),
+        "net_steps": 200,
+        "net_seeds": 2,
+        "limit_neurons": (16,),
+        "limit_scales": (0.5, 1.0, 1.5),
+        "limit_l1": (0.2, 0.4),
+        "limit_crowd": (4, 8),
+        "limit_seeds": 2,
     },
     "default": {},
     "paper": {
@@ -104,5 +163,11 @@ PROFILES = {
         "break_seeds": 4096,
         "map_seeds": 64,
         "course_seeds": 32,
+        "cause_seeds": 256,
+        "depth_seeds": 48,
+        "pair_seeds": 64,
+        "need_seeds": 256,
+        "net_seeds": 24,
+        "limit_seeds": 64,
     },
 }
