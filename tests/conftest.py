@@ -7,26 +7,10 @@ import pytest
 from jaxtyping import install_import_hook
 
 PURE = (
-<<<<<<< HEAD
-    "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
-    "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-<<<<<<< HEAD
-<<<<<<< HEAD
-<<<<<<< HEAD
-    "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces",
-=======
-    "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-    "landscape", "ensembles", "incidental", "winner", "capacity",
->>>>>>> ct-vision
-=======
-    "landscape", "incidental", "winner", "toy_networks", "hidden_noise", "capacity",
->>>>>>> ip-noise
-=======
-    "landscape", "incidental", "flow", "optimizers", "winner", "capacity",
->>>>>>> ip-counts
-=======
-    "landscape", "incidental", "winner", "toy_networks", "interference", "hidden_noise", "capacity",
->>>>>>> ip-causes
+    "architectures", "autoencoders", "broken_law", "capacity", "codes", "covariance", "cvpca", "ensembles",
+    "exponent_errors", "flow", "geometry", "hidden_noise", "incidental", "information", "interference",
+    "landscape", "moments", "optimizers", "phases", "power_law", "projections", "ranks", "smoothness",
+    "spectra", "stimuli", "toy_networks", "traces", "winner", "wishart",
 )  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")

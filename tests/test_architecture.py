@@ -9,26 +9,10 @@ from lib import paths
 LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
-<<<<<<< HEAD
-        "covariance", "power_law", "exponent_errors", "broken_law", "moments", "cvpca",
-        "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-<<<<<<< HEAD
-<<<<<<< HEAD
-<<<<<<< HEAD
-        "landscape", "incidental", "winner", "capacity", "phases", "geometry", "ranks", "traces", "plots", "claims",
-=======
-        "spectra", "covariance", "power_law", "broken_law", "moments", "cvpca", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-        "landscape", "ensembles", "incidental", "winner", "capacity", "plots", "claims",
->>>>>>> ct-vision
-=======
-        "landscape", "incidental", "winner", "toy_networks", "hidden_noise", "capacity", "plots", "claims",
->>>>>>> ip-noise
-=======
-        "landscape", "incidental", "flow", "optimizers", "winner", "capacity", "plots", "claims",
->>>>>>> ip-counts
-=======
-        "landscape", "incidental", "winner", "toy_networks", "interference", "hidden_noise", "capacity", "plots", "claims",
->>>>>>> ip-causes
+        "architectures", "autoencoders", "broken_law", "capacity", "claims", "codes", "covariance", "cvpca",
+        "ensembles", "exponent_errors", "flow", "geometry", "hidden_noise", "incidental", "information",
+        "interference", "landscape", "moments", "optimizers", "phases", "plots", "power_law", "projections",
+        "ranks", "smoothness", "spectra", "stimuli", "toy_networks", "traces", "winner", "wishart",
     ),
     2: ("data", "models", "language", "train", "store", "sweep"),
     3: ("mine",),

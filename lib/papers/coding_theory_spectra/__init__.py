@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from lib import train
 from lib.config import setting
 from lib.papers.coding_theory_spectra import (
+    autoencoders,
     decoding,
     entropy,
     error_correction,
@@ -16,13 +17,13 @@ from lib.papers.coding_theory_spectra import (
     sparse_codes,
     vision,
 )
-from lib.papers.coding_theory_spectra import autoencoders, entropy, estimators, projected, redundancy, vision
 
 SLUG = "coding_theory_spectra"
 TITLE = "Understanding polysemanticity in neural networks through coding theory"
 PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 
 _FAMILIES = (
+    autoencoders,
     decoding,
     entropy,
     error_correction,
@@ -34,7 +35,6 @@ _FAMILIES = (
     sparse_codes,
     vision,
 )
-_FAMILIES = (estimators, vision, autoencoders, redundancy, projected, entropy)
 FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
 CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
 

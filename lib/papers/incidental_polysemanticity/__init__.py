@@ -6,8 +6,6 @@ Rules are fixed before the run. A worker that trains draws its seeds as a batch;
 from dataclasses import dataclass
 
 from lib.config import setting
-from lib.papers.incidental_polysemanticity import collisions, noise, penalties, sparsification, winner_takes_all
-from lib.papers.incidental_polysemanticity import collisions, optimizers, sparsification
 from lib.papers.incidental_polysemanticity import (
     causes,
     collisions,
@@ -15,7 +13,11 @@ from lib.papers.incidental_polysemanticity import (
     depth,
     limits,
     necessity,
+    noise,
+    optimizers,
+    penalties,
     sparsification,
+    winner_takes_all,
 )
 
 SLUG = "incidental_polysemanticity"
@@ -25,11 +27,19 @@ PAPER = (
     "Polysemanticity? An Alternative Origin Story of Mixed Selectivity from Incidental Causes. arXiv:2312.03096 (2023)"
 )
 
-FIGURES = sparsification.FIGURES | collisions.FIGURES | noise.FIGURES | penalties.FIGURES | winner_takes_all.FIGURES
-CLAIMS = sparsification.CLAIMS | collisions.CLAIMS | noise.CLAIMS | penalties.CLAIMS | winner_takes_all.CLAIMS
-FIGURES = sparsification.FIGURES | collisions.FIGURES | optimizers.FIGURES
-CLAIMS = sparsification.CLAIMS | collisions.CLAIMS | optimizers.CLAIMS
-_FAMILIES = (sparsification, collisions, causes, depth, cooccurrence, necessity, limits)
+_FAMILIES = (
+    causes,
+    collisions,
+    cooccurrence,
+    depth,
+    limits,
+    necessity,
+    noise,
+    optimizers,
+    penalties,
+    sparsification,
+    winner_takes_all,
+)
 FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
 CLAIMS = {name: claim for family in _FAMILIES for name, claim in family.CLAIMS.items()}
 
