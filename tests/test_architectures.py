@@ -62,3 +62,13 @@ def test_a_relu_autoencoder_forms_digons_and_interference_can_be_forbidden():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_one_density_per_model_is_that_density_for_every_feature():
+    call = {"n_steps": 30, "batch": 16, "n_test": 100}
+    importance, density = torch.ones(2, 3), torch.tensor([0.5, 0.2])
+    one = architectures.train_autoencoders("relu", density, importance, 2, 2, generator(), **call)
+    each = architectures.train_autoencoders(
+        "relu", density[:, None].expand(2, 3), importance, 2, 2, generator(), **call
+    )
+    torch.testing.assert_close(one.weights, each.weights, rtol=0, atol=0)

@@ -211,3 +211,12 @@ def test_bad_input_is_named(call, message):
 def test_three_axes_of_blocks_are_refused():
     with pytest.raises(Exception, match="weights"):
         blocks(np.zeros((2, 3, 4)))
+
+
+def test_capacities_in_parts_are_those_of_the_whole(rng, monkeypatch):
+    w = rng.standard_normal((2, 5, 40)) * np.array([1e-3, 1e3])[:, None, None]
+    w[0, :, 7] = 0
+    whole = feature_capacity(w)
+    monkeypatch.setattr(capacity, "PART", 90)
+    np.testing.assert_allclose(feature_capacity(w), whole, rtol=1e-13)
+    np.testing.assert_allclose(feature_capacity(torch.tensor(w)).numpy(), whole, rtol=1e-13)

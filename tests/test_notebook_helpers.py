@@ -1,6 +1,7 @@
 """What notebooks show: settings, prose with numbers, claims."""
 
 import pytest
+from matplotlib.figure import Figure
 
 from lib import claims, notebook, runtime
 from lib.claims import Claim
@@ -17,6 +18,13 @@ def test_config_table_marks_differences(toy_paper, shown):
     notebook.show_config(runtime.start(toy_paper, profile="smoke", seed=0, device="cpu", overrides={}))
     assert "| `n_seeds` | **2** (default 3) | number of seeds |" in shown[0]
     assert "| `rate` | 0.5 | a rate |" in shown[0]
+
+
+def test_a_saved_figure_is_shown_as_it_was_saved():
+    figure = Figure(figsize=(4, 3), dpi=100)
+    assert notebook._saved_picture(figure) is None
+    figure.saved_png = b"a picture"
+    assert notebook._saved_picture(figure) == (b"a picture", {"width": 400, "height": 300})
 
 
 def test_prose_is_dedented(shown):

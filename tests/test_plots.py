@@ -49,6 +49,16 @@ def test_save_writes_four_files_byte_stable(toy_run):
     assert "torch" in made_from["versions"]
 
 
+def test_saving_keeps_the_figure_and_its_picture(toy_run):
+    drawn = figure()
+    canvas, dpi = drawn.canvas, drawn.dpi
+    plots.save(drawn, "fig1_toy", toy_run)
+    assert drawn.canvas is canvas and drawn.dpi == dpi
+    assert drawn.saved_png == (paths.figures("toy") / "fig1_toy.png").read_bytes()
+    height, width, _ = plt.imread(io.BytesIO(drawn.saved_png)).shape
+    assert (width, height) == tuple(np.round(drawn.get_size_inches() * 160))
+
+
 def test_table_has_every_number_drawn():
     rows = table(figure())
 
