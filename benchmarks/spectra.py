@@ -75,8 +75,8 @@ def tall(quick: bool) -> Result:
         note=f"Floor in operations: n m² = {n * m * m / 1e9:.3g} GFLOP for the symmetric product at the {rate:.0f} "
         f"GFLOP/s that float64 products reach here, {n * m * m / rate / 1e9:.2g} s; in bytes, one pass over "
         f"{4 * n * m / 1e6:.0f} MB. "
-        "scikit-learn keeps float32, in which products run twice as fast, and loses the small eigenvalues: that binds. Others: "
-        + "; ".join(f"{name} {_once(work, exact)}" for name, work in others.items()),
+        "That binds: scikit-learn keeps float32, in which products run twice as fast, and loses the small eigenvalues. "
+        "Others: " + "; ".join(f"{name} {_once(work, exact)}" for name, work in others.items()),
     )
 
 
