@@ -37,10 +37,10 @@ class CovarianceSums(NamedTuple):
         """The sums of one array of samples, on its device."""
         if len(batch) == 0:
             raise ValueError(f"batch: shape {tuple(batch.shape)}: allowed is at least 1 sample")
-        sums = None
+        work = _Work(batch.shape[1])
         for piece in _batches(batch):
-            sums = _sums_of([piece], sums)
-        return sums
+            work.add(piece)
+        return work.sums
 
     def merge(self, other: "CovarianceSums") -> "CovarianceSums":
         """The sums of both sets of samples together; neither is changed."""
@@ -55,11 +55,28 @@ class CovarianceSums(NamedTuple):
         return spectrum_of(self.scatter / self.count, self.count, len(self.mean))
 
 
-def _of_piece(piece: torch.Tensor) -> CovarianceSums:
-    rows = piece.double()
-    mean = _finite_mean(rows)
-    rows = rows.sub_(mean) if rows is not piece else rows - mean
-    return CovarianceSums(len(rows), mean, _product(rows.T))
+class _Work:
+    """Sums of the batches added so far, in working memory that is allocated once: fresh pages cost more than adding."""
+
+    def __init__(self, n_units: int):
+        self.sums, self.n_units, self.rows, self.scatter = None, n_units, None, None
+
+    def add(self, batch: torch.Tensor) -> None:
+        for piece in batch.split(ROWS):
+            part = self._sums_of(piece)
+            self.sums = part._replace(scatter=part.scatter.clone()) if self.sums is None else _absorb(self.sums, part)
+
+    def _sums_of(self, piece: torch.Tensor) -> CovarianceSums:
+        """The sums of at most ROWS samples; their scatter is overwritten by the next."""
+        if self.rows is None:
+            options = {"dtype": torch.float64, "device": piece.device}
+            self.rows = torch.empty(ROWS, self.n_units, **options)
+            self.scatter = torch.empty(self.n_units, self.n_units, **options)
+        rows = self.rows[: len(piece)]
+        rows.copy_(piece)
+        mean = _finite_mean(rows)
+        rows -= mean
+        return CovarianceSums(len(rows), mean, _product(rows.T, self.scatter))
 
 
 def _absorb(sums: CovarianceSums, other: CovarianceSums) -> CovarianceSums:
@@ -69,12 +86,12 @@ def _absorb(sums: CovarianceSums, other: CovarianceSums) -> CovarianceSums:
     return CovarianceSums(count, sums.mean + shift * (other.count / count), sums.scatter)
 
 
-def _product(matrix: torch.Tensor) -> torch.Tensor:
-    """matrix @ matrix.T; on a CPU by numpy, which sees the symmetry and does half the work (BLAS's syrk)."""
+def _product(matrix: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """matrix @ matrix.T into `out`; on a CPU by numpy, which sees the symmetry and does half the work (BLAS's syrk)."""
     if matrix.is_cuda:
-        return matrix @ matrix.T
-    array = matrix.numpy()
-    return torch.from_numpy(array @ array.T)
+        return torch.matmul(matrix, matrix.T, out=out)
+    np.matmul(matrix.numpy(), matrix.T.numpy(), out=out.numpy())
+    return out
 
 
 def covariance_spectrum(source: Num[np.ndarray | torch.Tensor, "..."] | Iterable) -> Spectrum:
@@ -87,28 +104,25 @@ def covariance_spectrum(source: Num[np.ndarray | torch.Tensor, "..."] | Iterable
     m samples have come, so they never take more numbers than the covariance would. Round-off below zero is returned as
     zero. Raises ValueError for NaN or infinity, batches of differing width, no units, or fewer than two samples.
     """
-    held, held_count, sums, width = [], 0, None, None
+    held, held_count, work, width = [], 0, None, None
     for batch in _batches(source):
         width = batch.shape[1] if width is None else width
         if batch.shape[1] != width:
             raise ValueError(f"source: a batch has {batch.shape[1]} units: allowed is {width}, as in the first batch")
         held.append(batch)
         held_count += len(batch)
-        if held_count >= (width if sums is None else min(width, ROWS)):  # small batches are summed together
-            sums, held, held_count = _sums_of(held, sums), [], 0
-    count = held_count + (sums.count if sums is not None else 0)
+        if held_count >= (width if work is None else min(width, ROWS)):  # small batches are summed together
+            work = _Work(width) if work is None else work
+            work.add(torch.cat(held) if len(held) > 1 else batch)
+            held, held_count = [], 0
+    count = held_count + (0 if work is None else work.sums.count)
     if count < 2:
         raise ValueError(f"source: it has {count} samples: allowed is at least 2")
-    return (
-        _sums_of(held, sums).spectrum() if sums is not None else spectrum_of(centred_gram(held) / count, count, width)
-    )
-
-
-def _sums_of(batches: list[torch.Tensor], sums: CovarianceSums | None = None) -> CovarianceSums:
-    """The sums of the batches, added to `sums`, which is overwritten."""
-    for piece in torch.cat(batches).split(ROWS) if batches else ():
-        sums = _of_piece(piece) if sums is None else _absorb(sums, _of_piece(piece))
-    return sums
+    if work is None:
+        return spectrum_of(centred_gram(held) / count, count, width)
+    if held:
+        work.add(torch.cat(held))
+    return work.sums.spectrum()
 
 
 def _batches(source):
@@ -136,11 +150,14 @@ def _finite_mean(rows: torch.Tensor) -> torch.Tensor:
 def centred_gram(batches: list[torch.Tensor]) -> torch.Tensor:
     """Return the inner products [n, n] of centred samples in float64; only ROWS units are converted at a time."""
     n, m = sum(map(len, batches)), batches[0].shape[1]
-    gram = torch.zeros(n, n, dtype=torch.float64, device=batches[0].device)
+    options = {"dtype": torch.float64, "device": batches[0].device}
+    gram, part, work = torch.zeros(n, n, **options), torch.empty(n, n, **options), torch.empty(n * ROWS, **options)
     for start in range(0, m, ROWS):
-        columns = torch.cat([batch[:, start : start + ROWS].double() for batch in batches])
+        width = min(ROWS, m - start)
+        columns = work[: n * width].view(n, width)
+        torch.cat([batch[:, start : start + width].double() for batch in batches], out=columns)
         columns -= _finite_mean(columns)
-        gram += _product(columns)
+        gram += _product(columns, part)
     return gram
 
 

@@ -117,6 +117,26 @@ def sliders(draw: Callable, **ranges: tuple[float, float, float]) -> None:
     ipywidgets.interact(draw, **controls)
 
 
+def choices(draw: Callable, **options: tuple[Sequence, object]) -> None:
+    """Show what `draw(**values)` draws, with a menu for every argument: (what can be chosen, the start).
+
+    Where nobody can choose, the picture for the starting values stands in. Raises ValueError for a start that is none
+    of the options.
+    """
+    for name, (allowed, start) in options.items():
+        runtime.check(start in allowed, name, start, f"one of {', '.join(map(str, allowed))}")
+    if headless():
+        draw(**{name: start for name, (_, start) in options.items()})
+        return
+    import ipywidgets  # loads slowly, and only a live notebook needs it
+
+    menus = {
+        name: ipywidgets.Dropdown(options=list(allowed), value=start, description=name)
+        for name, (allowed, start) in options.items()
+    }
+    ipywidgets.interact(draw, **menus)
+
+
 def _cell(value) -> str:
     return ", ".join(
         f"{item:g}" if isinstance(item, float) else str(item)

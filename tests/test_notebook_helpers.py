@@ -76,6 +76,26 @@ def test_sliders_start_in_range_and_wait_until_they_are_let_go(monkeypatch):
     assert (made["ratio"].min, made["ratio"].max) == (-1, 1)
 
 
+def test_choices_draw_once_where_nobody_can_choose(monkeypatch):
+    monkeypatch.setenv("POLYSEMANTICITY_OUT", "somewhere")
+    drawn = []
+    notebook.choices(lambda **values: drawn.append(values), layer=(("stem", "mu"), "mu"), rate=((0.0, 0.4), 0.4))
+    assert drawn == [{"layer": "mu", "rate": 0.4}]
+    with pytest.raises(ValueError, match="layer = 'fc9': allowed is one of stem, mu"):
+        notebook.choices(print, layer=(("stem", "mu"), "fc9"))
+
+
+def test_choices_are_menus_that_start_where_they_should(monkeypatch):
+    import ipywidgets
+
+    monkeypatch.delenv("POLYSEMANTICITY_OUT", raising=False)
+    monkeypatch.delenv("PAPERMILL_OUTPUT_PATH", raising=False)
+    made = {}
+    monkeypatch.setattr(ipywidgets, "interact", lambda draw, **controls: made.update(controls))
+    notebook.choices(print, layer=(("stem", "mu"), "mu"))
+    assert made["layer"].value == "mu" and list(made["layer"].options) == ["stem", "mu"]
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(6e-16, "1e-15"), (4e-16, "1e-15"), (1e-3, "1e-3"), (2.0, "1e1"), (0.0, "1e-16")]
 )

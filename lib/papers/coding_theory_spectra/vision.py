@@ -22,6 +22,7 @@ EARLY, LATE = ENCODER[:3], ENCODER[-3:]
 LAYERS = (*ENCODER, "fc4", "fc5")
 CONVOLUTIONAL = ("stem", "layer1", "layer2", "layer3", "layer4")
 WINDOW = (3, 32)  # the fitted ranks: the same for every layer and every number of images, see Config
+DRAWN = 20  # projected paths kept of each layer, to look at
 RANKS = 512  # eigenvalues kept of each spectrum
 NOISE, ATTACK = 0.1, 4 / 255  # what is added to images in [0, 1]: Gaussian noise; a step along the gradient's sign
 TESTED = 512  # images that each loss of `robustness` is measured on
@@ -334,7 +335,7 @@ def _by_picture(activity: torch.Tensor, picture: torch.Tensor | None) -> np.ndar
 
 
 def dot_path(activity: torch.Tensor, angles: np.ndarray, n_projections: int, seed: int) -> dict:
-    """Return mean log10 roughness and mean R^2 to (cos, sin) of random 3-D projections, and the first path.
+    """Return mean log10 roughness and mean R^2 to (cos, sin) of random 3-D projections, and the first DRAWN paths.
 
     A dead layer, which does not move at all, counts as noise: roughness 1 and R^2 0.
     """
@@ -343,12 +344,13 @@ def dot_path(activity: torch.Tensor, angles: np.ndarray, n_projections: int, see
     centred = activity - activity.mean(0)
     drawn = (centred @ torch.from_numpy(matrix).to(centred)).cpu().double().numpy()
     drawn = drawn.reshape(len(angles), n_projections, 3).swapaxes(0, 1)
+    shown = {"path": drawn[0], "drawn": drawn[:DRAWN].astype(np.float32)}
     if not activity.var(0).any():
-        return {"roughness": 0.0, "r2": 0.0, "path": drawn[0]}
+        return {"roughness": 0.0, "r2": 0.0, **shown}
     return {
         "roughness": float(np.log10(projections.roughness(drawn, closed=True)).mean()),
         "r2": float(projections.circle_r2(drawn, angles).mean()),
-        "path": drawn[0],
+        **shown,
     }
 
 
