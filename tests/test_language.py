@@ -118,11 +118,12 @@ def test_published_layouts_are_read_alike(folder, tokens, tmp_path):
         assert torch.equal(one.residual, other.residual) and one.residual.dtype == torch.float32
 
 
-def test_half_precision_computes_nearly_the_same(folder, tokens):
+@pytest.mark.parametrize(("precision", "error"), [("bfloat16", 0.02), ("float16", 0.003)])
+def test_half_precision_computes_nearly_the_same(folder, tokens, precision, error):
     opened = language.open_checkpoint(folder)
     exact = list(language.layers(opened, tokens))[-1].residual
-    rounded = list(language.layers(opened, tokens, precision="bfloat16"))[-1].residual
-    assert 0 < float((exact - rounded).norm() / exact.norm()) < 0.02
+    rounded = list(language.layers(opened, tokens, precision=precision))[-1].residual
+    assert rounded.dtype == torch.float32 and 0 < float((exact - rounded).norm() / exact.norm()) < error
 
 
 def test_transformers_reads_what_is_saved(folder, model, tokens):
