@@ -41,9 +41,9 @@ STEADY = slice(6, 20, 2)  # of PROBES: before a dropout, from the 4th block to t
 _SOURCE = "Marshall & Kirchner 2024"
 FIGURES = {
     "figS1_mutual_information": "Bounds on the mutual information between input and layer of a 40-layer network, over "
-    "depth: MINE for learnt and random networks beside the authors' values, both falling in a sawtooth; two bounds "
-    "that do not overstate; and the change of MINE over each stretch without noise, above zero where no information "
-    "can rise.",
+    "depth: MINE for learnt networks, a sawtooth that falls slowly like the authors', and for random ones, which falls "
+    "to near zero; two other estimates; and the change of MINE over each stretch without noise, mostly above zero, "
+    "where no information can rise.",
     "figx_error_correction": "Bits of three that a decoder reads from each layer, learnt and random; distance to the "
     "clean state after one dropout, which shrinks in learnt networks and not in random ones; and the exact mutual "
     "information in a small random network against the resolution at which it is read.",
