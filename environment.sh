@@ -3,7 +3,7 @@
 
 wanted_packages() {  # the names to import; "test" adds what the tests need
     echo jupyterlab papermill numpy torch torchvision transformers matplotlib seaborn scipy \
-        ipykernel ipywidgets joblib nbformat psutil threadpoolctl jaxtyping PIL skimage sklearn
+        ipykernel ipywidgets joblib nbformat psutil threadpoolctl filelock jaxtyping PIL skimage sklearn
     [ "${1:-}" = test ] && echo beartype coverage hypothesis packaging pytest pytest_cov yaml ruff
     return 0
 }

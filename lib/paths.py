@@ -43,7 +43,18 @@ def figures(slug: str) -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` beside `path`, sync it, rename it into place: a reader sees the old file or the whole new one."""
+    """Write `content` beside `path`, sync it, rename it into place: a reader sees the old file or the whole new one.
+
+    OSError, with what to do, where the disk is full or may not be written to.
+    """
+    try:
+        _write_beside_and_rename(path, content)
+    except OSError as error:
+        advice = "make room or permit writing there, or name another store in POLYSEMANTICITY_CACHE"
+        raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from error
+
+
+def _write_beside_and_rename(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
     try:

@@ -1,29 +1,22 @@
 """Many runs of one worker over settings and seeds: kept in a content-addressed store, computed in parallel processes.
 
 A worker is an ordinary function `worker(*, seed, device, **config) -> dict` of arrays and plain values. Its result's
-key is a
-digest of the worker, its config, the seed, the kind of device, the threads, the library code that it reaches and the
-versions of the packages below it.
-A result is one file: a line with the checksum, then an npz without pickled objects. It is written beside its place,
-synced and renamed
-by the process that computed it, so nothing finished is lost when the run is killed, and nothing half-written is ever
-read.
+key is a digest of the worker, its config, the seed, the kind of device, the threads, the library code that it reaches
+and the versions of the packages below it. The process that computed a result stores it (`lib.store`), so nothing
+finished is lost when the run is killed; two runs at once compute each result once.
 """
 
 import hashlib
-import io
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
+import filelock
 import joblib
 import numpy as np
 
-from lib import codedigest, paths, processes, runtime
-
-MAGIC = b"polysemanticity-result-1 "
+from lib import codedigest, paths, processes, runtime, store
 
 
 def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], context: runtime.Run) -> list[list[dict]]:
@@ -36,14 +29,11 @@ def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], cont
     runtime.check(len(configs) > 0, "configs", configs, "at least one configuration")
     runtime.check(len(seeds) > 0, "seeds", seeds, "at least one seed")
     tasks = [_Task(worker, dict(config), int(seed), context) for config in configs for seed in seeds]
-    results = {task.key: load(task.path) for task in tasks}
-    missing = list({task.key: task for task in tasks if results[task.key] is None}.values())
-    parallel = joblib.Parallel(
-        n_jobs=_processes(context, len(missing)), return_as="generator_unordered", pre_dispatch="all"
-    )
-    finished = parallel(joblib.delayed(_compute)(task, os.getpid()) for task in missing)
-    for key in runtime.progress(finished, worker.__name__, total=len(missing)):
-        results[key] = load(next(task.path for task in missing if task.key == key))
+    results = {task.key: task.stored() for task in tasks}
+    for wait in (False, True):  # first what no other run is computing
+        missing = list({task.key: task for task in tasks if results[task.key] is None}.values())
+        if missing:
+            _compute_all(missing, wait, results, context)
     values = [results[task.key] for task in tasks]
     return [values[start : start + len(seeds)] for start in range(0, len(values), len(seeds))]
 
@@ -77,22 +67,44 @@ class _Task:
         }
         self.identity = identity
         self.key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        self.path = paths.cache() / "results" / worker.__name__ / f"{self.key}.npz"
+        self.path = store.place(worker.__name__, self.key)
+
+    def stored(self) -> dict | None:
+        return store.read(self.path, self.token)
 
 
-def _compute(task: _Task, parent: int) -> str:
-    """Run one task in this process and store its result; returns its key."""
+def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run) -> None:
+    """Compute the tasks in processes and fill in their results, but for those that another run holds unless `wait`."""
+    parallel = joblib.Parallel(n_jobs=_processes(run, len(tasks)), return_as="generator_unordered", pre_dispatch="all")
+    by_key = {task.key: task for task in tasks}
+    finished = parallel(joblib.delayed(_compute)(task, os.getpid(), wait) for task in tasks)
+    for key in runtime.progress(finished, tasks[0].worker.__name__, total=len(tasks)):
+        results[key] = by_key[key].stored()
+
+
+def _compute(task: _Task, parent: int, wait: bool) -> str:
+    """Compute and store one task in this process unless another has done it or, without `wait`, is at it: its key."""
     if os.getpid() != parent:
         processes.end_with_parent()
         if codedigest.digest(task.worker) != task.code:
             raise RuntimeError(
                 f"the code that {task.worker.__name__} reaches was edited during the run: start it again"
             )
+    try:
+        with store.claim(task.path, wait):
+            if task.stored() is None:
+                _compute_and_store(task)
+    except filelock.Timeout:
+        pass
+    return task.key
+
+
+def _compute_and_store(task: _Task) -> None:
     started = time.perf_counter()
     with runtime.threads(task.threads):
         values = task.worker(seed=task.seed, device=task.device, **task.config)
-    store(task.path, values, {**task.identity, "seconds": time.perf_counter() - started, "token": task.token})
-    return task.key
+    identity = {**task.identity, "seconds": time.perf_counter() - started, "token": task.token}
+    paths.write_atomically(task.path, store.pack(values, identity))
 
 
 def _processes(run: runtime.Run, n_tasks: int) -> int:
@@ -109,46 +121,3 @@ def _canonical(config: Mapping) -> dict:
         raise ValueError(
             f"config = {config!r}: allowed are numbers, strings, booleans and lists of these ({error})"
         ) from None
-
-
-def store(path: Path, values: Mapping, identity: Mapping) -> None:
-    """Write a result atomically; raises TypeError naming the entry that is neither an array of numbers or text nor
-    plain."""
-    arrays, plain = {}, {}
-    for name, value in values.items():
-        if isinstance(value, (np.ndarray, np.generic)) and np.ndim(value) > 0:
-            if value.dtype.kind not in "biufcU":
-                raise TypeError(f"result {name!r} has dtype {value.dtype}: allowed are numbers, booleans and text")
-            arrays[name] = value
-        elif isinstance(value, (np.ndarray, np.generic)):
-            plain[name] = value.item()
-        elif value is None or isinstance(value, (bool, int, float, str, list)):
-            plain[name] = value
-        else:
-            raise TypeError(f"result {name!r} is a {type(value).__name__}: allowed are arrays, numbers, text and lists")
-    header = json.dumps({"identity": identity, "plain": plain}).encode()
-    buffer = io.BytesIO()
-    np.savez(buffer, __header__=np.frombuffer(header, dtype=np.uint8), **arrays)
-    payload = buffer.getvalue()
-    paths.write_atomically(path, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-
-
-def load(path: Path) -> dict | None:
-    """Return a stored result, or None if there is none; a damaged one is reported, set aside and counts as none."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    head, _, payload = content.partition(b"\n")
-    if head != MAGIC + hashlib.sha256(payload).hexdigest().encode():
-        aside = path.with_suffix(f".damaged-{time.time_ns()}")
-        path.replace(aside)
-        runtime.report(f"stored result {path.name[:12]}… is damaged: set aside as {aside.name}, computed again")
-        return None
-    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-        header = json.loads(archive["__header__"].tobytes())
-        arrays = {name: archive[name] for name in archive.files if name != "__header__"}
-    forced = os.environ.get("POLYSEMANTICITY_FORCE", "")
-    if forced and header["identity"].get("token") != forced:
-        return None
-    return {**header["plain"], **arrays}

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 import toy_worker
 
-from lib import paths, runtime, sweep
+from lib import paths, runtime, store, sweep
 
 CONFIGS = [{"scale": 1.0}, {"scale": 2.0}]
+PROGRAM = (
+    "import sys; sys.path.insert(0, 'tests'); import conftest, toy_worker; from lib import runtime, sweep;"
+    "cfg = conftest.ToyConfig(); run = runtime.Run('toy', 'default', cfg, 0, 'cpu'); {call}"
+)
 
 
 def calls(tmp_path):
@@ -112,11 +116,7 @@ def test_finished_results_survive_a_failing_task(toy_run, tmp_path):
 
 
 def test_killed_at_any_moment_goes_on_with_the_same_numbers(toy_run, tmp_path):
-    program = (
-        "import os, sys; sys.path.insert(0, 'tests'); import conftest, toy_worker, types; from lib import runtime, sweep;"
-        "cfg = conftest.ToyConfig(); run = runtime.Run('toy', 'default', cfg, 0, 'cpu');"
-        "sweep.run(toy_worker.slow, [{'index': i} for i in range(6)], [0], run)"
-    )
+    program = PROGRAM.format(call="sweep.run(toy_worker.slow, [{'index': i} for i in range(6)], [0], run)")
     process = subprocess.Popen([sys.executable, "-c", program], cwd=paths.ROOT)
     folder = paths.cache() / "results" / "slow"
     while process.poll() is None and len(list(folder.glob("*.npz"))) < 2:
@@ -131,11 +131,22 @@ def test_killed_at_any_moment_goes_on_with_the_same_numbers(toy_run, tmp_path):
     assert not list(folder.glob("*damaged*"))
 
 
-@pytest.mark.parametrize("bad", [{"a": object()}, {"a": np.array([object()])}, {"a": {1: 2}}])
-def test_results_are_arrays_and_plain_values(tmp_path, bad):
-    with pytest.raises(TypeError, match="result 'a'"):
-        sweep.store(tmp_path / "x.npz", bad, {})
-    assert list(tmp_path.glob("*.npz")) == [] and list(tmp_path.glob(".*part")) == []
+def test_two_runs_at_once_compute_each_result_once(toy_run, tmp_path):
+    program = PROGRAM.format(call="sweep.run(toy_worker.slow, [{'index': i} for i in range(6)], [0], run)")
+    runs = [subprocess.Popen([sys.executable, "-c", program], cwd=paths.ROOT) for _ in range(2)]
+    assert [process.wait() for process in runs] == [0, 0]
+    assert calls(tmp_path) == 6
+    assert len(list(store.stored())) == 6
+
+
+def test_what_another_run_computes_is_left_to_the_end(toy_run, tmp_path):
+    held = sweep._Task(toy_worker.draw, CONFIGS[0], 0, toy_run)
+    with store.claim(held.path, wait=True):
+        assert sweep._compute(held, parent=os.getpid(), wait=False) == held.key
+    assert calls(tmp_path) == 0
+    assert held.stored() is None
+    sweep._compute(held, parent=os.getpid(), wait=False)
+    assert calls(tmp_path) == 1
 
 
 @pytest.mark.parametrize("config", [{"a": object()}, {"a": float("nan")}])
@@ -155,7 +166,7 @@ def test_code_edited_under_a_running_sweep_is_refused(toy_run):
     task = sweep._Task(toy_worker.draw, CONFIGS[0], 0, toy_run)
     task.code = "what the parent loaded"
     with pytest.raises(RuntimeError, match="was edited during the run"):
-        sweep._compute(task, parent=os.getpid() + 1)
+        sweep._compute(task, parent=os.getpid() + 1, wait=False)
 
 
 def test_cuda_runs_one_process_at_a_time(toy_run):

@@ -20,5 +20,6 @@ def draw(*, seed, device, scale):
 
 def slow(*, seed, device, index):
     """Takes a moment, so that a sweep can be killed in the middle."""
+    tempfile.mkstemp(dir=os.environ.get("TOY_CALLS"))
     time.sleep(0.3)
     return {"index": index, "values": runtime.rng(index, "data").normal(size=1000)}
