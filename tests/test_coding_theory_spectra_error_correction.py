@@ -72,8 +72,9 @@ def test_ratios_rises_and_bounds_of_known_curves():
     assert family.ratio_per_block(np.array(family.PAPER_LEARNT)[:, None])[0] == pytest.approx(0.969, abs=1e-3)
     assert (family.rises(family.PAPER_LEARNT) > 0).all()
     np.testing.assert_array_equal(family.best_from_here(np.array([1.0, 3, 2, 0])), [3, 3, 2, 0])
-    with pytest.raises(ValueError, match="nats = -1.0: allowed is above 0"):
-        family.ratio_per_block(np.full((20, 1), -1.0))
+    assert family.ratio_per_block(np.array([-1.0] * 8 + [64] * 12)[:, None]) == pytest.approx(-2)
+    with pytest.raises(ValueError, match="nats = 0.0: allowed is not 0 at the 4th block"):
+        family.ratio_per_block(np.zeros((20, 1)))
 
 
 def test_exact_information_of_every_mask():

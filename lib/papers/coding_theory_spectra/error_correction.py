@@ -216,11 +216,12 @@ def _linear_r2(x: Tensor, output: Tensor) -> np.ndarray:
 def ratio_per_block(nats: np.ndarray) -> np.ndarray:
     """Return the geometric mean ratio of [probe, net] from one block to the next over STEADY, [net].
 
-    Raises ValueError for values of 0 or less there, of which no ratio can be taken.
+    Negative where the first and last value differ in sign, as estimates near 0 can. Raises ValueError for a first of 0.
     """
     steady = np.asarray(nats)[STEADY]
-    runtime.check(bool((steady > 0).all()), "nats", float(np.min(steady)), "above 0 from the 4th block on")
-    return (steady[-1] / steady[0]) ** (1 / (len(steady) - 1))
+    runtime.check(bool((steady[0] != 0).all()), "nats", 0.0, "not 0 at the 4th block")
+    whole = steady[-1] / steady[0]
+    return np.sign(whole) * np.abs(whole) ** (1 / (len(steady) - 1))
 
 
 def rises(nats: np.ndarray) -> np.ndarray:
