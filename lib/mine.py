@@ -162,9 +162,9 @@ def linear_decoder_bound(x: Tensor, y: Tensor, *, entropy: float, n_held: int = 
 
     entropy: the differential entropy of x in nats, which must be known; ln 8 for three coordinates uniform on [−1, 1].
     Regression and covariance of its errors come from the other samples, in float64, in closed form. stderr: over the
-    held-out samples. Raises as `donsker_varadhan`. Cost O(samples · dims²) per pair.
+    held-out samples. On the CPU. Raises as `donsker_varadhan`. Cost O(samples · dims²) per pair.
     """
-    held = _split(x.double(), y.double(), n_held, (Phase(1, 2 * y.shape[-1] + 2, 1.0),))
+    held = _split(x.double().cpu(), y.double().cpu(), n_held, (Phase(1, 2 * y.shape[-1] + 2, 1.0),))
     ones = torch.ones_like(held.y[..., :1])
     solution = torch.linalg.lstsq(torch.cat([held.y, ones], -1), held.x, driver="gelsd").solution
     errors = held.x - torch.cat([held.y, ones], -1) @ solution

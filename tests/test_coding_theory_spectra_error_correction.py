@@ -19,7 +19,7 @@ def untrained():
 def test_the_network_is_as_published():
     model = untrained()
     assert [tuple(w.shape[1:]) for w in model.weights] == [(3, 32), *[(32, 32)] * 39, (32, 3)]
-    assert model.weights[5].std() == pytest.approx(np.sqrt(2 / 64), rel=0.05)
+    assert model.weights[5].std().item() == pytest.approx(np.sqrt(2 / 64), rel=0.05)
     dropped = []
     model(torch.zeros(1, 4, 3), lambda block, h: dropped.append(block) or h)
     assert dropped == list(range(10))
@@ -72,8 +72,9 @@ def test_ratios_rises_and_bounds_of_known_curves():
     assert family.ratio_per_block(np.array(family.PAPER_LEARNT)[:, None])[0] == pytest.approx(0.969, abs=1e-3)
     assert (family.rises(family.PAPER_LEARNT) > 0).all()
     np.testing.assert_array_equal(family.best_from_here(np.array([1.0, 3, 2, 0])), [3, 3, 2, 0])
-    with pytest.raises(ValueError, match="nats = -1.0: allowed is above 0"):
-        family.ratio_per_block(np.full((20, 1), -1.0))
+    assert family.ratio_per_block(np.array([-1.0] * 8 + [64] * 12)[:, None]) == pytest.approx(-2)
+    with pytest.raises(ValueError, match="nats = 0.0: allowed is not 0 at the 4th block"):
+        family.ratio_per_block(np.zeros((20, 1)))
 
 
 def test_exact_information_of_every_mask():

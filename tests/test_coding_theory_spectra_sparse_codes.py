@@ -25,11 +25,11 @@ def test_the_sheets_run_is_fitted_by_about_four_bits():
 def test_intervals_cover_a_planted_number_as_often_as_they_say():
     rng, curve = np.random.default_rng(0), information.dimensions_per_feature(1 - family.DENSITIES, 5.0)
     covered = 0
-    for _ in range(60):
+    for _ in range(40):
         models = curve * np.exp(0.05 * rng.standard_normal((8, len(curve))))
-        low, high = family.misfit_intervals(models, rng, 200)[0][1:]
+        low, high = family.misfit_intervals(models, rng, 100)[0][1:]
         covered += low <= 5.0 <= high
-    assert covered >= 46  # a percentile bootstrap over 8 models is a little short
+    assert covered >= 30  # a percentile bootstrap over 8 models is a little short
 
 
 def test_the_worker_counts_and_measures(monkeypatch):

@@ -172,6 +172,27 @@ def test_sample_entropy_of_fair_dice_has_the_stated_error():
     assert information.sample_entropy(np.zeros((5, 2))) == (0, 0)
 
 
+def test_joint_information_of_known_channels():
+    x, y = np.array([0, 0, 1, 1]), np.array([5, -3, 5, -3])
+    assert information.joint_information(x, y, np.array([0.45, 0.05, 0.05, 0.45])) == pytest.approx(
+        1 - information.binary_entropy(0.1)
+    )
+    assert information.joint_information(x, x, np.full(4, 0.25)) == pytest.approx(1)
+    assert information.joint_information(x, y, np.full(4, 0.25)) == pytest.approx(0, abs=1e-12)
+
+
+def test_joint_information_does_not_see_the_order_or_split_of_rows_and_agrees_with_the_channel():
+    rng = np.random.default_rng(0)
+    channel = information.dropout_channel(0.3, 4)
+    x, y = (part.ravel() for part in np.indices(channel.shape))
+    weight = channel.ravel() / 4
+    first = information.joint_information(x, y, weight)
+    assert first == pytest.approx(information.capacity_bounds(channel, np.full(4, 0.25)).lower)
+    order = rng.permutation(32)
+    twice = information.joint_information(np.tile(x, 2)[order], np.tile(y, 2)[order], np.tile(weight / 2, 2)[order])
+    assert twice == pytest.approx(first)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -193,6 +214,7 @@ def test_sample_entropy_of_fair_dice_has_the_stated_error():
         (lambda: information.covariance_entropy_bound(np.array([1.0, -1.0])), "eigenvalues = -1.0"),
         (lambda: information.covariance_entropy_bound(np.array([1.0]), 0.0), "step = 0.0"),
         (lambda: information.rounded_gaussian_entropy(1e6), "scale = 1000000.0"),
+        (lambda: information.joint_information(np.zeros(2, int), np.ones(2, int), np.ones(2)), "weight = 2.0"),
         (lambda: information.sample_entropy(np.zeros((1, 2))), r"symbols = \(1, 2\)"),
     ],
 )

@@ -20,8 +20,9 @@ FLOAT_BITS = 24.0  # what a float32 number drawn by torch.rand holds
 _SOURCE = "Marshall & Kirchner 2024"
 FIGURES = {
     "figx_dimensions_per_feature": "Dimensions per feature of trained toy models against sparsity: near the entropy "
-    "curve with its element entropy fitted, far above the one with 24 bits, with a plateau at one half and a floor; "
-    "beside it the misfit of each curve, and the share of the input's variance that the models lose.",
+    "curve with its element entropy fitted, far above the one with 24 bits, below the fit near one half "
+    "and above it at the floor; beside it the misfit of each curve, and the share of the input's variance that the "
+    "models lose.",
 }
 CLAIMS = {
     "CT-01": Claim(
