@@ -29,7 +29,7 @@ PREDICTIONS = {
     "dropout": (False, False),
     "AdamW": (False, False),
 }
-ARMS = tuple(arm for arm in PREDICTIONS if arm != "bipolar noise")  # which is trained in IP-07
+ARMS = tuple(arm for arm in PREDICTIONS if arm != "bipolar noise")  # which hidden_noise trains
 
 CLAIMS: dict[str, Claim] = {
     "IP-14": Claim(
@@ -91,7 +91,7 @@ def trained(
     start = incidental.initial_weights(n_features, n_neurons, runtime.batch_seeds(seed, n_seeds)).float().to(device)
     options = {"step": STEP, "n_steps": round(time / STEP), "l1": l1 if arm == "l1" else 0.0}
     if arm == "AdamW":  # the published settings
-        options |= {"n_steps": round(7500 * time / 150), "optimizer": lambda w: torch.optim.AdamW(w, lr=1e-3)}
+        options |= {"n_steps": round(7500 * time / 150), "optimizer": lambda w: toy_networks.AdamW(w, lr=1e-3)}
     objective = loss(arm, runtime.generator(seed, "dropout", device))
     (weights,) = toy_networks.descend(objective, (start,), **options)
     code = codes(weights, arm).cpu()
