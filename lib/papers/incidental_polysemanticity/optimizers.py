@@ -18,7 +18,7 @@ FIGURES = {
     ),
     "figx_winners": (
         "Left: share of features whose final neuron had their largest initial weight, against the number of neurons on "
-        "logarithmic axes, for gradient flow and three optimizers; all lie between one and chance 1/m and fall. "
+        "logarithmic axes, for gradient flow, AdamW and Adam; all lie between one and chance 1/m. "
         "Middle: median initial rank of the final neuron, rising with the number of neurons. Right: overlap of the "
         "collision sets of pairs of methods from the same start, far above chance and far below one."
     ),
