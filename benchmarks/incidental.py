@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from benchmarks.measure import Case, Result
 
 from benchmarks import measure
+from benchmarks.measure import Case, Result
 from lib import incidental, optimizers
 
 PUBLISHED_STEPS = 7500

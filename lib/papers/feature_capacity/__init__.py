@@ -30,8 +30,20 @@ PAPER = (
 _FAMILIES = (
     bound, allocation, phase_diagram, architectures, descent, price, correlated, design, real_images, extensions,
 )  # fmt: skip
-FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
-CLAIMS = {key: claim for key, claim in sorted(i for family in _FAMILIES for i in family.CLAIMS.items())}
+_FAMILIES = (
+    allocation,
+    architectures,
+    bound,
+    correlated,
+    descent,
+    design,
+    extensions,
+    phase_diagram,
+    price,
+    real_images,
+)
+FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
+CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
 
 
 @dataclass(frozen=True)
