@@ -30,20 +30,8 @@ PAPER = (
 _FAMILIES = (
     bound, allocation, phase_diagram, architectures, descent, price, correlated, design, real_images, extensions,
 )  # fmt: skip
-_FAMILIES = (
-    allocation,
-    architectures,
-    bound,
-    correlated,
-    descent,
-    design,
-    extensions,
-    phase_diagram,
-    price,
-    real_images,
-)
-FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
-CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
+FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
+CLAIMS = {key: claim for key, claim in sorted(i for family in _FAMILIES for i in family.CLAIMS.items())}
 
 
 @dataclass(frozen=True)
