@@ -72,7 +72,7 @@ class Config:
     real_samples: int = setting(13_000, "patches of photographs", low=100)
     real_steps: int = setting(1500, "Adam steps on real images", low=10)
     real_dims: int = setting(16, "dimensions of the embedding of real images", low=2)
-    n_monte_carlo: int = setting(1_000_000, "samples per input law in the test of the loss formula", low=1000)
+    n_monte_carlo: int = setting(4_000_000, "samples per input law in the test of the loss formula", low=1000)
 
 
 PROFILES = {
