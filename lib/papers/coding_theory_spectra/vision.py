@@ -22,6 +22,7 @@ EARLY, LATE = ENCODER[:3], ENCODER[-3:]
 LAYERS = (*ENCODER, "fc4", "fc5")
 CONVOLUTIONAL = ("stem", "layer1", "layer2", "layer3", "layer4")
 WINDOW = (3, 32)  # the fitted ranks: the same for every layer and every number of images, see Config
+ENOUGH = 30  # samples per unit from which an exponent needs no correction: it would be below 0.01
 RANKS = 512  # eigenvalues kept of each spectrum
 NOISE, ATTACK = 0.1, 4 / 255  # what is added to images in [0, 1]: Gaussian noise; a step along the gradient's sign
 TESTED = 512  # images that each loss of `robustness` is measured on
@@ -276,6 +277,8 @@ def _exponent(
     law = spectra.fit_power_law(spectrum, first, last)
     if law.exponent >= STEEPEST:
         return STEEPEST, STEEPEST, law.r2
+    if spectrum.n_samples >= ENOUGH * spectrum.n_units:
+        return law.exponent, law.exponent, law.r2
     return law.exponent, spectra.debias_power_law(spectrum, first=first, last=last).exponent, law.r2
 
 
