@@ -25,7 +25,7 @@ class Config:
     source: str = setting("photographs", "what is learnt", choices=("photographs", "cifar10"))
     folder: str = setting("", "folder of your own pictures, or of CIFAR-10; empty: the photographs that ship here")
     n_train: int = setting(16384, "patches to train on (CIFAR-10: images)", low=64)
-    n_steps: int = setting(700, "training steps", low=2)
+    n_steps: int = setting(600, "training steps", low=2)
     batch_size: int = setting(32, "images per step", low=2)
     lr: float = setting(3e-3, "Adam's learning rate at the start; the paper's is 0.001, for many more steps", low=0)
     kl_weight: float = setting(
