@@ -14,7 +14,7 @@ LEVELS = {
     ),
     2: ("data", "models", "train", "store", "sweep"),
     3: ("mine",),
-    5: ("notebook", "run", "execute", "publish", "readme"),
+    5: ("notebook", "run", "execute", "publish", "readme", "upkeep"),
 }  # fmt: skip
 LEVEL = {f"lib.{name}": level for level, names in LEVELS.items() for name in names}
 MODULES = sorted(path for path in (paths.ROOT / "lib").rglob("*.py") if path.read_text().count("\n") > 1)
