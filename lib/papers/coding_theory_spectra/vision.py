@@ -82,8 +82,8 @@ CLAIMS: dict[str, Claim] = {
         "four views: all units; channels with every position as a sample; channels averaged over positions; channels "
         "at the central position. Behind the average pooling the views are one. In all views the ranks are 2 to 12, "
         "as the first layers have 16 channels: under a decade, so this is a measure of steepness and no law. The "
-        "claim needs the shape in every view. Blind to these quantities; CT-03's verdict on earlier networks was "
-        "known.",
+        "claim needs the shape in every view. Written before any network was read so; CT-03's verdict on earlier "
+        "networks was known.",
     ),
     "CT-05": Claim(
         id="CT-05",
