@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import codes, config, models, train
+from lib import codes, config, models, spectra, stimuli, train
 from lib.papers import coding_theory_spectra as paper
 from lib.papers.coding_theory_spectra import entropy, projected, redundancy, vision
 
@@ -72,6 +72,51 @@ def test_kl_weight_scales_the_second_term_only():
     terms = models.vae_evaluate(model, pixels)
     expected = terms.reconstruction.sum() + 0.25 * terms.kl.sum()
     torch.testing.assert_close(vision.loss(model, pixels, 0.25).detach(), expected)
+
+
+def test_the_four_views_are_those_of_the_whole_activity_and_one_without_positions():
+    activity = torch.randn(300, 16, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = vision._view_spectra("stem", activity, (200, 300))
+    for view, (_, last) in zip(vision.VIEWS, found, strict=True):
+        whole = spectra.covariance_spectrum(spectra.views(activity)[view])
+        np.testing.assert_allclose(last.eigenvalues, whole.eigenvalues, rtol=1e-9, atol=1e-12)
+        assert (last.n_samples, last.n_units) == (whole.n_samples, whole.n_units)
+    assert len(vision._view_spectra("mu", activity.flatten(1), (200, 300))) == 1
+
+
+def test_activity_is_that_of_one_pass():
+    model = train.build(models.ResNetVAE, seed=0, width=1 / 16, image_size=16, stem_stride=1).eval()
+    pixels = torch.rand(300, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    found = vision._activity(model, pixels, 16, ("stem", "mu"), "eval", 0, "cpu")
+    (whole,) = models.activations(model, [pixels], ("stem", "mu"))
+    for layer, value in whole.items():
+        torch.testing.assert_close(found[layer], value, rtol=1e-4, atol=1e-5)
+
+
+def test_plenty_of_samples_need_no_correction():
+    rng = np.random.default_rng(0)
+    few, many = (spectra.covariance_spectrum(stimuli.power_law_data(n, 16, 1.0, rng)) for n in (160, 160_000))
+    assert vision._exponent(many, (2, 12), 12)[:2] == pytest.approx([1, 1], abs=0.02)
+    fitted, corrected, _ = vision._exponent(few, (2, 12), 12)
+    assert fitted != corrected and np.isnan(vision._exponent(few)[1])
+
+
+def test_references_of_known_images():
+    grey = torch.full((4, 3, 8, 8), 0.5)
+    found = vision.references(vision.Images(grey, grey, None), 8)
+    assert list(found.values()) == pytest.approx([192 * np.log(2)] * 3)
+    halves = torch.cat([torch.zeros(2, 3, 8, 4), torch.ones(2, 3, 8, 4)], dim=3)
+    found = vision.references(vision.Images(halves, halves, None), 8)
+    assert found["best_loss"] == pytest.approx(0, abs=1e-3) and found["mean_image_loss"] == pytest.approx(0, abs=1e-3)
+    assert found["mean_colour_loss"] == pytest.approx(192 * np.log(2), rel=1e-3)
+
+
+def test_an_attack_adds_more_loss_than_it_is_large_and_the_model_is_left_as_it_was():
+    model = train.build(models.ResNetVAE, seed=0, width=1 / 16, image_size=16, stem_stride=1).eval()
+    pixels = torch.rand(32, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    found = vision.robustness(model, vision.Images(pixels, pixels, None), 0, "cpu")
+    assert found["train_loss"] == found["test_loss"] < found["attacked_loss"]
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_dropout_trend_is_the_regression_with_a_constant_per_seed():

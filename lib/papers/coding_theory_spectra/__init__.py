@@ -49,7 +49,7 @@ class Config:
     source: str = setting("photographs", "what is learnt", choices=("photographs", "cifar10"))
     folder: str = setting("", "folder of your own pictures, or of CIFAR-10; empty: the photographs that ship here")
     n_train: int = setting(16384, "patches to train on (CIFAR-10: images)", low=64)
-    n_steps: int = setting(700, "training steps", low=2)
+    n_steps: int = setting(600, "training steps", low=2)
     batch_size: int = setting(32, "images per step", low=2)
     lr: float = setting(3e-3, "Adam's learning rate at the start; the paper's is 0.001, for many more steps", low=0)
     kl_weight: float = setting(
@@ -192,6 +192,7 @@ PROFILES = {
         "mine_epochs": (100, 50),
         "mine_batches": (1024, 2048),
         "mine_rates": (1e-4, 5e-6),
+        "sizes": (500, 1000, 2000, 4000),  # the stem has 802,816 units: 13 GB are held for 4,000 images, and no copy
         "layers_at_once": 1,
         "checkpoint": "gpt2-xl",
     },

@@ -341,10 +341,10 @@ def rank_correlations(groups: list[np.ndarray], rng: np.random.Generator, n: int
     return [Estimate(*map(float, (v, min(v, a), max(v, b)))) for v, a, b in zip(value, low, high, strict=True)]
 
 
-def predicted_slope(units: np.ndarray | float, bits: float = BITS) -> np.ndarray | float:
+def predicted_slope(units: np.ndarray | float, bits: float = BITS) -> np.ndarray:
     """Return 2n / log2(m/e), the change of the exponent per unit of dropout if spectral decay alone pays for it.
 
     From mn(1 - p) = mn - (a/2) m log2(m/e): our combination of the paper's capacity under dropout with its entropy
     bound, sign and factor corrected.
     """
-    return 2 * bits / (np.log2(units) - log2(np.e))
+    return 2 * bits / np.log2(np.asarray(units) / np.e)
