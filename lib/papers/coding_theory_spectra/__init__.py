@@ -176,7 +176,6 @@ PROFILES = {
         "hidden": 1024,
         "image_size": 224,
         "stem_stride": 4,
-        "sizes": (1000, 2000, 4000, 8000),
         "toy_features": 400,
         "toy_units": 30,
         "toy_steps": 6000,
