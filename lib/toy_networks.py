@@ -28,7 +28,7 @@ def descend(
     n_steps: int,
     l1: Strength | Sequence[Strength] = 0.0,
     penalty: str = "l1",
-    optimizer: Callable[[list[Tensor]], torch.optim.Optimizer] | None = None,
+    optimizer: Callable | None = None,
     record: Callable[[int, Weights], None] | None = None,
     every: int = 100,
 ) -> Weights:
@@ -40,7 +40,8 @@ def descend(
     (0 leaves it free), each a number or broadcasting against its tensor. A loss that draws noise does so from its own
     generator: it is called once a step.
 
-    `optimizer` takes the place of the descent, e.g. `lambda weights: torch.optim.AdamW(weights, lr=1e-3)`; the penalty,
+    `optimizer` takes the place of the descent, e.g. `lambda weights: AdamW(weights, lr=1e-3)`: called with the list of
+    weights, it returns what has a `step()` that moves them along their `grad`, as torch's optimizers do. The penalty,
     which must then be "l1", enters as a subgradient as in the usual code, and no weight becomes exactly zero. An
     optimizer that treats each number by itself keeps the instances apart.
 
@@ -65,6 +66,26 @@ def descend(
     if not all(bool(w.isfinite().all()) for w in weights):
         raise RuntimeError(f"training diverged within {n_steps} steps: use a smaller step than {step}")
     return tuple(w.detach() for w in weights)
+
+
+class AdamW:
+    """Adam with decoupled weight decay, as `torch.optim.AdamW`, whose first use loads torch's compiler for seconds."""
+
+    def __init__(self, weights, lr: float = 1e-3, betas=(0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01):
+        self.weights, self.lr, self.betas, self.eps, self.decay = weights, lr, betas, eps, weight_decay
+        self.moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
+        self.done = 0
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every tensor of weights along its `grad`."""
+        self.done += 1
+        first, second = (1 - beta**self.done for beta in self.betas)
+        for w, (mean, square) in zip(self.weights, self.moments, strict=True):
+            mean.lerp_(w.grad, 1 - self.betas[0])
+            square.lerp_(w.grad.square(), 1 - self.betas[1])
+            w.mul_(1 - self.lr * self.decay)
+            w.addcdiv_(mean, (square / second).sqrt_().add_(self.eps), value=-self.lr / first)
 
 
 def proximal(weights: Tensor, strength: Strength, penalty: str = "l1") -> Tensor:

@@ -15,6 +15,7 @@ from lib.papers.incidental_polysemanticity import (
     necessity,
     sparsification,
 )
+from lib.papers.incidental_polysemanticity import collisions, noise, penalties, sparsification, winner_takes_all
 
 SLUG = "incidental_polysemanticity"
 TITLE = "What causes polysemanticity? Incidental causes"
@@ -26,6 +27,8 @@ PAPER = (
 _FAMILIES = (sparsification, collisions, causes, depth, cooccurrence, necessity, limits)
 FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
 CLAIMS = {name: claim for family in _FAMILIES for name, claim in family.CLAIMS.items()}
+FIGURES = sparsification.FIGURES | collisions.FIGURES | noise.FIGURES | penalties.FIGURES | winner_takes_all.FIGURES
+CLAIMS = sparsification.CLAIMS | collisions.CLAIMS | noise.CLAIMS | penalties.CLAIMS | winner_takes_all.CLAIMS
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,17 @@ class Config:
     limit_l1: tuple[float, ...] = setting((0.01, 0.02, 0.05, 0.1, 0.2), "λ of the time to decision", low=1e-3, high=1.0)
     limit_crowd: tuple[int, ...] = setting((4, 6, 8, 12, 14, 16, 20, 24, 32), "neurons m of crowded networks", low=2)
     limit_seeds: int = setting(16, "trained networks per point of the limits", low=2)
+    noise_sigmas: tuple[float, ...] = setting((0.07, 0.1, 0.15), "σ of the noise on the hidden neurons", low=0.01)
+    noise_seeds: int = setting(16, "networks per law and σ of the fourth norm", low=2)
+    noise_steps: int = setting(100_000, "steps of the fourth norm, and half as many of the planted pair", low=100)
+    noise_sizes: tuple[int, ...] = setting((8, 16, 32, 64), "features of the count under noise", low=4)
+    noise_count_seeds: int = setting(8, "networks per size of the count under noise", low=2)
+    noise_time: float = setting(1600.0, "training time of the count under noise", low=1.0)
+    arm_features: int = setting(
+        32, "features of networks with other penalties and forces, on twice as many neurons", low=4
+    )
+    arm_seeds: int = setting(32, "networks per other penalty or force", low=2)
+    arm_time: float = setting(150.0, "training time of networks with other penalties and forces", low=1.0)
 
 
 PROFILES = {
@@ -108,6 +122,14 @@ PROFILES = {
         "limit_l1": (0.2, 0.4),
         "limit_crowd": (4, 8),
         "limit_seeds": 2,
+        "noise_seeds": 2,
+        "noise_steps": 400,
+        "noise_sizes": (8,),
+        "noise_count_seeds": 2,
+        "noise_time": 20.0,
+        "arm_features": 8,
+        "arm_seeds": 2,
+        "arm_time": 3.0,
     },
     "default": {},
     "paper": {
