@@ -13,9 +13,11 @@ from lib.papers.incidental_polysemanticity import (
     depth,
     limits,
     necessity,
+    noise,
+    penalties,
     sparsification,
+    winner_takes_all,
 )
-from lib.papers.incidental_polysemanticity import collisions, noise, penalties, sparsification, winner_takes_all
 
 SLUG = "incidental_polysemanticity"
 TITLE = "What causes polysemanticity? Incidental causes"
@@ -24,11 +26,20 @@ PAPER = (
     "Polysemanticity? An Alternative Origin Story of Mixed Selectivity from Incidental Causes. arXiv:2312.03096 (2023)"
 )
 
-_FAMILIES = (sparsification, collisions, causes, depth, cooccurrence, necessity, limits)
+_FAMILIES = (
+    sparsification,
+    collisions,
+    noise,
+    penalties,
+    causes,
+    depth,
+    cooccurrence,
+    necessity,
+    winner_takes_all,
+    limits,
+)
 FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
 CLAIMS = {name: claim for family in _FAMILIES for name, claim in family.CLAIMS.items()}
-FIGURES = sparsification.FIGURES | collisions.FIGURES | noise.FIGURES | penalties.FIGURES | winner_takes_all.FIGURES
-CLAIMS = sparsification.CLAIMS | collisions.CLAIMS | noise.CLAIMS | penalties.CLAIMS | winner_takes_all.CLAIMS
 
 
 @dataclass(frozen=True)
