@@ -70,7 +70,7 @@ def critical_l1(weights: Float[ndarray, "neuron"], rtol: float = 1e-4) -> float:
     low, high = 0.0, L1_LIMIT
     while high - low > rtol * high:
         middle = (low + high) / 2
-        low, high = (middle, high) if _survives(size, middle) else (low, middle)
+        low, high = (middle, high) if survives(size, middle) else (low, middle)
     return (low + high) / 2
 
 
@@ -201,8 +201,11 @@ def _solve(size: ndarray, l1: float, times: ndarray) -> tuple[ndarray, ndarray]:
     return log_growth[place], winner[place]
 
 
-def _survives(size: ndarray, l1: float) -> bool:
-    """Whether the winner never reaches zero; once the loss is below 1, that of a dead encoding, it cannot."""
+def survives(weights: Float[ndarray, "neuron"], l1: float) -> bool:
+    """Return whether one encoding's winner never reaches zero; once the loss is below 1, a dead one's, it cannot."""
+    size = np.abs(np.asarray(weights, dtype=float))
+    _check_encoding(size)
+    check_l1(l1)
     sums = _Gaps(size)
 
     def above_death(time, state, l1):

@@ -62,6 +62,40 @@ def test_fates_of_known_slots():
     assert fates == {"start_same": [1], "start_opposite": [3], "stay_same": [0], "stay_opposite": [1]}
 
 
+def test_count_reports_how_the_winner_stood_at_the_start():
+    result = collisions.count(**CALL, n_features=12, n_neurons=24, l1=0.1, n_seeds=6)
+    assert result["rank"].shape == result["initial_size"].shape == result["slots"].shape == (6, 12)
+    assert result["start_end"].shape == (12, 12)
+    top = (result["rank"] == 0) & (result["initial_size"] > 0)
+    np.testing.assert_allclose(top.mean(1), result["kept_winner"])
+    rest = incidental.fixed_point(0.1)
+    overlap = rest * result["initial_size"].mean() / math.sqrt(24)
+    assert np.diag(result["start_end"]).mean() == pytest.approx(overlap, rel=1e-4)
+    np.testing.assert_array_equal(result["count"], result["count_in_window"])
+
+
+def test_standing_of_known_weights():
+    initial = np.array([[[0.5, -0.2, 0.1, 0.0], [0.1, 0.2, 0.3, 0.4], [1.0, 0.0, 0.0, 0.0]]])
+    rank, size = collisions.standing(initial, np.array([[-2, -4, 0]]))
+    assert rank.tolist() == [[1, 0, -1]]
+    np.testing.assert_allclose(size, [[0.4, -0.8, np.nan]])
+
+
+def test_the_published_optimizer_starts_from_the_same_weights():
+    flow = collisions.count(**CALL, n_features=8, n_neurons=16, l1=0.05, n_seeds=3)
+    descent = collisions.count(**CALL, n_features=8, n_neurons=16, l1=0.05, n_seeds=3, method="adamw")
+    np.testing.assert_array_equal(flow["start_same"], descent["start_same"])
+    assert descent["same"].sum() == descent["dead"].sum() == 0
+    assert (flow["slots"] != descent["slots"]).any()
+
+
+@pytest.mark.parametrize("n_neurons", [1, 10, 4096])
+def test_largest_of_normal_weights(n_neurons):
+    drawn = np.abs(np.random.default_rng(0).standard_normal((400, n_neurons))).max(1)
+    assert abs(collisions.expected_largest(n_neurons) - drawn.mean()) < 4 * drawn.std() / 20
+    assert collisions.half_normal(1.959964) == pytest.approx(0.95) and collisions.half_normal(-1.0) == 0
+
+
 def test_ordered_puts_shared_neurons_first_and_loses_nothing():
     weights = np.zeros((4, 6))
     weights[[0, 1, 2, 3], [5, 2, 4, 2]] = [1.0, -1.0, 1.0, 1.0]
@@ -87,7 +121,7 @@ def test_exponents_of_the_papers_own_curve():
 
 
 def test_claims_state_a_rule_a_reason_and_a_source():
-    assert {"IP-01", "IP-02", "IP-03", "IP-04"} <= set(paper.CLAIMS)
+    assert set(paper.CLAIMS) == {f"IP-{number:02d}" for number in range(1, 17)}
     for name, claim in paper.CLAIMS.items():
         assert claim.id == name and claim.source and claim.paper and len(claim.reason) > 80
         assert (claim.corrected is None) == (claim.correction == "")
@@ -98,3 +132,4 @@ def test_published_numbers_belong_together():
         len(values) for values in (collisions.PUBLISHED_NEURONS, collisions.PUBLISHED_MEAN, collisions.PUBLISHED_STD)
     }
     assert lengths == {16}
+    assert collisions.published_mean(1024) == 10.1 and math.isnan(collisions.published_mean(1000))
