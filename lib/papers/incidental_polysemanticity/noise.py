@@ -40,13 +40,13 @@ CLAIMS: dict[str, Claim] = {
             "fourth norm, end ÷ start, Gaussian, furthest from 1": (0.8, 1.25),
             "fourth norm, end ÷ start, uniform, σ = 0.15": (1.5, math.inf),
             "fourth norm, end ÷ start, Laplace, σ = 0.15": (-math.inf, 1.0),
-            "fourth norm ÷ ceiling, bipolar, σ = 0.15": (0.9, 1.05),
+            "fourth norm ÷ simplex, bipolar, σ = 0.15": (0.9, 1.05),
         },
         reason=(
             "Growth by half is below the least of the published bipolar curves (0.17 to 0.32), a quarter is the "
             "scatter of the Gaussian ones. Uniform (κ = −1.2) and Laplace noise (κ = 3) test the paper's condition "
-            "beyond its own two laws; the ceiling is ours. Not blind: the published curves and a repetition of them "
-            "were known."
+            "beyond its own two laws; the level of the sparsest simplex is ours. Not blind: the published curves and a "
+            "repetition of them were known."
         ),
     ),
     "IP-07": Claim(

@@ -29,7 +29,7 @@ PREDICTIONS = {
     "dropout": (False, False),
     "AdamW": (False, False),
 }
-ARMS = tuple(arm for arm in PREDICTIONS if arm != "bipolar noise")  # which is trained in IP-07
+ARMS = tuple(arm for arm in PREDICTIONS if arm != "bipolar noise")  # which hidden_noise trains
 
 CLAIMS: dict[str, Claim] = {
     "IP-14": Claim(
