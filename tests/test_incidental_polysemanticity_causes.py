@@ -67,7 +67,7 @@ def test_half_point_finds_a_planted_one():
     planted = 10 / (1 + costs / 0.05)
     assert causes.half_point(costs, np.tile(planted, (4, 1)).T) == pytest.approx(0.05, rel=0.05)
     assert causes.half_point([0.0, 0.2], [[10, 10], [0, 0]]) == pytest.approx(0.1)
-    assert causes.half_point(costs, np.ones((5, 2))) == math.inf
+    assert causes.half_point(costs, np.ones((5, 2))) == 0.3 == causes.half_point(costs, np.zeros((5, 2)))
 
 
 def test_bootstrap_intervals_of_the_half_point_cover():

@@ -145,14 +145,14 @@ def hidden(*, seed: int, device: str, n_features: int, n_neurons: int, l1: float
 def half_point(costs, counts) -> float:
     """Return the cost at which the mean count [cost, seed] is half that at the first cost, 0.
 
-    Interpolated in the logarithm of the cost, below the first positive cost in the cost itself; infinite if the count
-    never falls to half.
+    Interpolated in the logarithm of the cost, below the first positive cost in the cost itself. The last cost, a lower
+    bound, if the count does not fall to half, or is 0 from the start.
     """
     costs, mean = np.asarray(costs, dtype=float), np.asarray(counts, dtype=float).mean(1)
     target = mean[0] / 2
     below = np.flatnonzero(mean <= target)
     if len(below) == 0 or below[0] == 0:
-        return math.inf
+        return float(costs[-1])
     k = below[0]
     share = (mean[k - 1] - target) / (mean[k - 1] - mean[k])
     return float(share * costs[k] if k == 1 else costs[k - 1] * (costs[k] / costs[k - 1]) ** share)
