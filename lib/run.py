@@ -24,7 +24,7 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
-from lib import config, execute, paths, processes, publish, readme, runtime
+from lib import config, execute, paths, processes, publish, readme, runtime, upkeep
 
 LIMITS = {"smoke": 600, "default": 3600}  # seconds one notebook may take; other profiles have no limit
 
@@ -43,6 +43,7 @@ class Job:
     started: float = 0.0
     seconds: float = 0.0
     shown: int = 0  # bytes of its progress file that were shown
+    held: object = None  # the lock of its staging folder
     failure: str | None = None
     summary: str = ""
 
@@ -53,8 +54,14 @@ class Job:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line asks for; 0 only if every notebook succeeded, 2 if the request itself is refused."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "retry":
+            return main(upkeep.to_retry())
+        if options.command:
+            print(upkeep.status() if options.command == "status" else upkeep.collect(options.dry_run))
+            return 0
         papers = selected(options.only)
         if options.list:
             print(listing(papers))
@@ -64,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"run: {error}", file=sys.stderr)
         return 2
-    return run(jobs, options, changed=bool(overrides) or options.seed != 0)
+    return run(jobs, options, arguments, changed=bool(overrides) or options.seed != 0)
 
 
 def selected(only: list[str] | None) -> dict[str, Path]:
@@ -116,7 +123,7 @@ def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dic
     return jobs
 
 
-def run(jobs: list[Job], options: argparse.Namespace, changed: bool) -> int:
+def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], changed: bool) -> int:
     """Execute the jobs, at most `--jobs` at once, publish each that succeeded, and print the table."""
     token = uuid.uuid4().hex
     signal.signal(signal.SIGTERM, _interrupt)
@@ -124,6 +131,8 @@ def run(jobs: list[Job], options: argparse.Namespace, changed: bool) -> int:
     limit = options.timeout or LIMITS.get(options.profile)
     waiting, running = list(jobs), []
     started = time.monotonic()
+    upkeep.clear_abandoned()
+    _remember(arguments, jobs)
     try:
         while waiting or running:
             while waiting and len(running) < options.jobs:
@@ -133,6 +142,7 @@ def run(jobs: list[Job], options: argparse.Namespace, changed: bool) -> int:
                 if _ended(job, limit):
                     running.remove(job)
                     _conclude(job, place, token)
+                    _remember(arguments, jobs)
             time.sleep(0.1)
         if place == paths.home() and not any(job.failure for job in jobs):
             readme.update()
@@ -149,7 +159,7 @@ def run(jobs: list[Job], options: argparse.Namespace, changed: bool) -> int:
 
 
 def _launch(job: Job, token: str, force: bool) -> Job:
-    job.staging.mkdir(parents=True)
+    job.held = upkeep.hold(job.staging, job.sockets)
     job.sockets.mkdir(mode=0o700)
     execute.write_kernelspec(job.staging / "jupyter")
     environment = os.environ | {
@@ -178,6 +188,22 @@ def _launch(job: Job, token: str, force: bool) -> Job:
     job.started = time.monotonic()
     print(f"{job.slug}: running {_changes(job.parameters)}", flush=True)
     return job
+
+
+def _remember(arguments: list[str], jobs: list[Job]) -> None:
+    """Write down what has been asked for and what each notebook came to, for `retry`."""
+    kept = _without_only(arguments)
+    upkeep.remember(kept, {job.slug: job.failure or (upkeep.OK if job.summary else upkeep.RUNNING) for job in jobs})
+
+
+def _without_only(arguments: list[str]) -> list[str]:
+    """The command line without `--only`: retry names the notebooks itself."""
+    kept, inside = [], False
+    for argument in arguments:
+        inside = argument == "--only" or (inside and not argument.startswith("-"))
+        if not inside and not argument.startswith("--only="):
+            kept.append(argument)
+    return kept
 
 
 def _changes(parameters: dict) -> str:
@@ -257,6 +283,12 @@ def _interrupt(signum, frame):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate every figure of the collection.")
+    parser.add_argument(
+        "command", nargs="?", choices=("status", "retry", "gc"),
+        help="instead of running: say what the store holds and how the last run ended; run again what it did not "
+        "finish; remove what nothing will ask for again",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="with gc: only say what would go")
     parser.add_argument("--profile", default="default", help="smoke, default or paper")
     parser.add_argument("--only", nargs="+", metavar="SLUG", help="only these notebooks")
     jobs = min(2, runtime.cores())

@@ -3,7 +3,10 @@
 import ast
 import importlib
 import json
+import os
 import re
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -13,6 +16,7 @@ from lib import execute, paths, run, runtime
 NOTEBOOKS = paths.notebooks()
 PARAMETERS = 'profile = "default"\nseed = 0\ndevice = "auto"\noverrides = {}'
 LONGEST_CELL = 40
+OFFLINE = str(paths.ROOT / "tests" / "offline")
 
 
 def read(slug):
@@ -88,10 +92,28 @@ def smoke(folders, monkeypatch, *arguments):
         home.mkdir()
         (home / "notebooks").symlink_to(paths.ROOT / "notebooks")
     monkeypatch.setenv("POLYSEMANTICITY_HOME", str(home))
+    monkeypatch.setenv("PYTHONPATH", OFFLINE)
+    monkeypatch.setenv("NETWORK_ATTEMPTS", str(folders / "attempts"))
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(folders / "cache"))
     monkeypatch.delenv("POLYSEMANTICITY_OUT", raising=False)
     assert run.main(["--profile", "smoke", *arguments]) == 0
+    assert not (folders / "attempts").exists()  # nobody asked for the network
     return {path.relative_to(home): path.read_bytes() for path in (home / "out").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "import urllib.request; urllib.request.urlopen('http://example.org')",
+        "import socket; socket.create_connection(('192.0.2.1', 80), timeout=1)",
+        "from transformers import AutoConfig; AutoConfig.from_pretrained('gpt2')",
+    ],
+)
+def test_the_block_of_the_network_works(tmp_path, attempt):
+    """Else the smoke runs would prove nothing."""
+    environment = os.environ | {"PYTHONPATH": OFFLINE, "NETWORK_ATTEMPTS": str(tmp_path / "attempts")}
+    ended = subprocess.run([sys.executable, "-c", attempt], env=environment, capture_output=True)
+    assert ended.returncode != 0 and (tmp_path / "attempts").exists()
 
 
 def test_smoke_runs_of_all_from_two_working_directories(module_folders, monkeypatch, tmp_path, capsys):
