@@ -67,7 +67,7 @@ class Config:
     optimizer_seeds: int = setting(16, "networks per point where the optimizer varies", low=2)
     break_features: tuple[int, ...] = setting((16, 32), "features n of the search for a break up to m = n²", low=4)
     break_l1: float = setting(0.1, "λ of the search for a break", low=1e-3, high=1.0)
-    break_seeds: int = setting(512, "trained networks per point of the search for a break", low=2)
+    break_seeds: int = setting(2048, "trained networks per point of the search for a break", low=2)
     course_neurons: int = setting(100_000, "neurons m of the single encoding", low=100)
     course_l1: float = setting(1e-5, "λ of the single encoding, in the paper's unit of time", low=1e-6, high=1e-2)
     course_seeds: int = setting(8, "single encodings", low=2)
