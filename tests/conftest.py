@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 
 PURE = (
     "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-    "landscape", "incidental", "winner", "toy_networks", "interference", "hidden_noise", "capacity",
+    "landscape", "incidental", "flow", "optimizers", "winner", "toy_networks", "interference", "hidden_noise", "capacity",
 )  # fmt: skip
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")

@@ -10,11 +10,11 @@ LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest"),
     1: (
         "spectra", "wishart", "projections", "stimuli", "information", "codes", "smoothness", "autoencoders", "architectures",
-        "landscape", "incidental", "winner", "toy_networks", "interference", "hidden_noise", "capacity", "plots", "claims",
+        "landscape", "incidental", "flow", "optimizers", "winner", "toy_networks", "interference", "hidden_noise", "capacity", "plots", "claims",
     ),
     2: ("data", "models", "train", "store", "sweep"),
     3: ("mine",),
-    5: ("notebook", "run", "execute", "publish", "readme"),
+    5: ("notebook", "run", "execute", "publish", "readme", "upkeep"),
 }  # fmt: skip
 LEVEL = {f"lib.{name}": level for level, names in LEVELS.items() for name in names}
 MODULES = sorted(path for path in (paths.ROOT / "lib").rglob("*.py") if path.read_text().count("\n") > 1)
