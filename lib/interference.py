@@ -109,6 +109,6 @@ def follow(
     return weights
 
 
-def _spread(value: Strength) -> Strength:
+def _spread(value: Strength) -> float | int | Tensor:
     """Return a number as it is, one number per instance with two axes more."""
     return value[..., None, None] if isinstance(value, Tensor) else value

@@ -97,24 +97,31 @@ def show_source(function: Callable) -> None:
     display(Code(inspect.getsource(function), language="python"))
 
 
-def sliders(draw: Callable, **ranges: tuple[float, float, float]) -> None:
-    """Show what `draw(**values)` draws, with a slider (low, high, start) for every argument.
+def sliders(draw: Callable, **ranges: tuple[float, float, float] | tuple[str, ...]) -> None:
+    """Show what `draw(**values)` draws, with a slider (low, high, start) for every number, a menu for every choice.
 
-    It is drawn again when a slider is let go, not on the way, so that a slow picture never lags behind. Where nobody
-    can move a slider the picture for the starting values stands in.
+    A range above zero has a logarithmic slider, one from zero on a linear one; a tuple of texts is a menu that starts
+    with the first. It is drawn again when a slider is let go, not on the way, so that a slow picture never lags behind.
+    Where nobody can move a slider the picture for the starting values stands in.
     """
     if headless():
-        draw(**{name: start for name, (_, _, start) in ranges.items()})
+        draw(**{name: choice[0] if isinstance(choice[0], str) else choice[2] for name, choice in ranges.items()})
         return
     import ipywidgets  # loads slowly, and only a live notebook needs it
 
-    controls = {
-        name: ipywidgets.FloatLogSlider(
-            start, base=10, min=math.log10(low), max=math.log10(high), description=name, continuous_update=False
-        )
-        for name, (low, high, start) in ranges.items()
-    }
-    ipywidgets.interact(draw, **controls)
+    ipywidgets.interact(draw, **{name: _control(ipywidgets, name, choice) for name, choice in ranges.items()})
+
+
+def _control(widgets, name: str, choice: tuple):
+    if isinstance(choice[0], str):
+        return widgets.Dropdown(options=choice, value=choice[0], description=name)
+    low, high, start = choice
+    if low > 0:
+        ends = {"base": 10, "min": math.log10(low), "max": math.log10(high)}
+        return widgets.FloatLogSlider(start, **ends, description=name, continuous_update=False)
+    return widgets.FloatSlider(
+        start, min=low, max=high, step=(high - low) / 30, description=name, continuous_update=False
+    )
 
 
 def choices(draw: Callable, **options: tuple[Sequence, object]) -> None:

@@ -62,6 +62,8 @@ def test_sliders_draw_once_where_nobody_can_move_them(monkeypatch):
     drawn = []
     notebook.sliders(lambda **values: drawn.append(values), ratio=(0.1, 10, 1.5), kurtosis=(1.2, 100, 10))
     assert drawn == [{"ratio": 1.5, "kurtosis": 10}]
+    notebook.sliders(lambda **values: drawn.append(values), noise=(0.0, 0.3, 0.1), optimizer=("flow", "AdamW"))
+    assert drawn[1:] == [{"noise": 0.1, "optimizer": "flow"}]
 
 
 def test_sliders_start_in_range_and_wait_until_they_are_let_go(monkeypatch):
@@ -74,6 +76,9 @@ def test_sliders_start_in_range_and_wait_until_they_are_let_go(monkeypatch):
     notebook.sliders(print, ratio=(0.1, 10, 1.5))
     assert made["ratio"].value == 1.5 and not made["ratio"].continuous_update
     assert (made["ratio"].min, made["ratio"].max) == (-1, 1)
+    notebook.sliders(print, noise=(0.0, 0.3, 0.1), optimizer=("flow", "AdamW"))
+    assert (made["noise"].min, made["noise"].max, made["noise"].value) == (0, 0.3, 0.1)
+    assert made["optimizer"].options == ("flow", "AdamW") and made["optimizer"].value == "flow"
 
 
 def test_choices_draw_once_where_nobody_can_choose(monkeypatch):

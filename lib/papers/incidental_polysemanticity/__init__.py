@@ -42,6 +42,20 @@ _FAMILIES = (
 )
 FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
 CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
+    sparsification,
+    collisions,
+    optimizers,
+    noise,
+    penalties,
+    causes,
+    depth,
+    cooccurrence,
+    necessity,
+    winner_takes_all,
+    limits,
+)
+FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
+CLAIMS = {name: claim for family in _FAMILIES for name, claim in family.CLAIMS.items()}
 
 
 @dataclass(frozen=True)
@@ -85,7 +99,7 @@ class Config:
     cause_features: int = setting(32, "features n of the experiments on causes", low=4)
     cause_neurons: int = setting(64, "neurons m of the experiments on causes", low=4)
     cause_l1: tuple[float, ...] = setting((0.05, 0.1), "λ of the experiments on causes", low=1e-3, high=1.0)
-    cause_seeds: int = setting(64, "trained networks per arm of the experiments on causes", low=2)
+    cause_seeds: int = setting(128, "trained networks per arm of the experiments on causes", low=2)
     cause_costs: tuple[float, ...] = setting((0.01, 0.03, 0.1, 0.3, 1.0), "cost of opposite signs ÷ λ", low=1e-3)
     depth_features: int = setting(16, "features n of networks with two hidden layers", low=4)
     depth_neurons: tuple[int, ...] = setting((16, 32, 64), "neurons m of each of the two layers", low=4)
@@ -142,7 +156,7 @@ PROFILES = {
         "cause_features": 8,
         "cause_neurons": 16,
         "cause_l1": (0.3,),
-        "cause_seeds": 3,
+        "cause_seeds": 8,
         "cause_costs": (0.1, 1.0),
         "depth_features": 6,
         "depth_neurons": (6, 12),
@@ -173,7 +187,7 @@ PROFILES = {
         "break_seeds": 4096,
         "map_seeds": 64,
         "course_seeds": 32,
-        "cause_seeds": 256,
+        "cause_seeds": 512,
         "depth_seeds": 48,
         "pair_seeds": 64,
         "need_seeds": 256,

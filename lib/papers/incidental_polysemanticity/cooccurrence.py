@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import torch
-from scipy import optimize
 
 from lib import incidental, interference, runtime
 from lib.claims import Claim
@@ -71,23 +70,6 @@ def independent(*, seed: int, device: str, n_features: int, n_neurons: int, l1: 
 
     start = _start(n_features, n_neurons, seed, n_seeds, device)
     return _ends(interference.follow(error, start, l1=l1, time=HORIZON / l1, stiffness=4.0)[None])
-
-
-def half_life(relative, counts) -> float:
-    """Return p* / λ of a mean count c₀ 2^(−p/p*), by maximum likelihood of Poisson counts [weight, seed].
-
-    Both parameters are fitted; infinite where the count does not fall.
-    """
-    x, total = np.asarray(relative, dtype=float), np.asarray(counts, dtype=float).sum(1)
-    if total.sum() == 0:
-        return math.nan
-
-    def negative_log_likelihood(rate):
-        shape = np.exp(-rate * x)
-        return -(total * np.log(shape * total.sum() / shape.sum() + 1e-300)).sum()
-
-    rate = optimize.minimize_scalar(negative_log_likelihood, bounds=(0.0, 200.0), method="bounded").x
-    return float(math.log(2) / rate) if rate > 1e-3 else math.inf
 
 
 def _start(n_features: int, n_neurons: int, seed: int, n_seeds: int, device: str) -> torch.Tensor:

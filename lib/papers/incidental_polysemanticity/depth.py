@@ -12,7 +12,7 @@ from lib.claims import Claim
 
 HORIZON = 4.0  # λ · time of a training
 STEP = 0.025
-KINDS = {  # name -> ReLU on the hidden layers, l1 on weights (else on activations), second matrix starts as the identity
+KINDS = {  # name -> ReLU on the hidden layers, l1 on weights (else activations), second matrix starts as identity
     "linear, l1 on weights": (False, True, False),
     "linear, l1 on activations": (False, False, False),
     "ReLU, l1 on weights": (True, True, False),

@@ -1,6 +1,7 @@
 """Where the mechanism ends: regularization too strong or too weak, too few neurons: IP-15."""
 
 import math
+import warnings
 
 import numpy as np
 
@@ -40,7 +41,9 @@ CLAIMS: dict[str, Claim] = {
 def deaths(*, seed: int, device: str, n_features: int, n_neurons: int, l1: list, n_seeds: int) -> dict:
     """Share of dead features at each l1 [l1, seed], and which of the first network's are dead [l1, feature]."""
     seeds = runtime.batch_seeds(seed, n_seeds)
-    trained = [incidental.train(n_features, n_neurons, strength, seeds, device=device) for strength in l1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", incidental.DyingFeatures)  # they are what is looked for
+        trained = [incidental.train(n_features, n_neurons, strength, seeds, device=device) for strength in l1]
     return {
         "dead": np.array([result.dead.mean(1) for result in trained]),
         "first": np.array([result.dead[0] for result in trained]),

@@ -1,6 +1,7 @@
 """A small ensemble trained while one waits: what the sliders of the notebook move."""
 
 import math
+import warnings
 
 import torch
 from torch import Tensor
@@ -22,7 +23,9 @@ def ensemble(*, n_features: int, n_neurons: int, l1: float, noise: float, optimi
     runtime.check(0 <= noise <= 1, "noise", noise, "a size from 0 to 1")
     seeds = runtime.batch_seeds(seed, n_seeds)
     if noise == 0 and optimizer == "gradient flow":
-        return incidental.train(n_features, n_neurons, l1, seeds).weights
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", incidental.DyingFeatures)  # one sees them die
+            return incidental.train(n_features, n_neurons, l1, seeds).weights
     start = incidental.initial_weights(n_features, n_neurons, seeds).float()
     source, target = runtime.generator(seed, "noise"), torch.eye(n_features)
 
@@ -32,7 +35,7 @@ def ensemble(*, n_features: int, n_neurons: int, l1: float, noise: float, optimi
             hidden = weights + noise * (2 * torch.randint(2, weights.shape, generator=source) - 1)
         return ((hidden @ weights.mT).relu() - target).square().sum((-2, -1))
 
-    adaptive = (lambda weights: torch.optim.AdamW(weights, lr=0.01)) if optimizer == "AdamW" else None
+    adaptive = (lambda weights: toy_networks.AdamW(weights, lr=0.01)) if optimizer == "AdamW" else None
     step = 0.5 / (4 * (1 + math.sqrt(n_features / n_neurons)) ** 2 + 4)
     (trained,) = toy_networks.descend(loss, (start,), step=step, n_steps=MOST_STEPS, l1=l1, optimizer=adaptive)
     return trained.numpy()
