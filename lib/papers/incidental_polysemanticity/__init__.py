@@ -28,20 +28,6 @@ PAPER = (
 )
 
 _FAMILIES = (
-    causes,
-    collisions,
-    cooccurrence,
-    depth,
-    limits,
-    necessity,
-    noise,
-    optimizers,
-    penalties,
-    sparsification,
-    winner_takes_all,
-)
-FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
-CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
     sparsification,
     collisions,
     optimizers,
@@ -85,17 +71,6 @@ class Config:
     course_neurons: int = setting(100_000, "neurons m of the single encoding", low=100)
     course_l1: float = setting(1e-5, "λ of the single encoding, in the paper's unit of time", low=1e-6, high=1e-2)
     course_seeds: int = setting(8, "single encodings", low=2)
-    noise_sigmas: tuple[float, ...] = setting((0.07, 0.1, 0.15), "σ of the noise on the hidden neurons", low=0.01)
-    noise_seeds: int = setting(16, "networks per law and σ of the fourth norm", low=2)
-    noise_steps: int = setting(100_000, "steps of the fourth norm, and half as many of the planted pair", low=100)
-    noise_sizes: tuple[int, ...] = setting((8, 16, 32, 64), "features of the count under noise", low=4)
-    noise_count_seeds: int = setting(8, "networks per size of the count under noise", low=2)
-    noise_time: float = setting(1600.0, "training time of the count under noise", low=1.0)
-    arm_features: int = setting(
-        32, "features of networks with other penalties and forces, on twice as many neurons", low=4
-    )
-    arm_seeds: int = setting(32, "networks per other penalty or force", low=2)
-    arm_time: float = setting(150.0, "training time of networks with other penalties and forces", low=1.0)
     cause_features: int = setting(32, "features n of the experiments on causes", low=4)
     cause_neurons: int = setting(64, "neurons m of the experiments on causes", low=4)
     cause_l1: tuple[float, ...] = setting((0.05, 0.1), "λ of the experiments on causes", low=1e-3, high=1.0)
@@ -121,6 +96,17 @@ class Config:
     limit_l1: tuple[float, ...] = setting((0.01, 0.02, 0.05, 0.1, 0.2), "λ of the time to decision", low=1e-3, high=1.0)
     limit_crowd: tuple[int, ...] = setting((4, 6, 8, 12, 14, 16, 20, 24, 32), "neurons m of crowded networks", low=2)
     limit_seeds: int = setting(16, "trained networks per point of the limits", low=2)
+    noise_sigmas: tuple[float, ...] = setting((0.07, 0.1, 0.15), "σ of the noise on the hidden neurons", low=0.01)
+    noise_seeds: int = setting(16, "networks per law and σ of the fourth norm", low=2)
+    noise_steps: int = setting(100_000, "steps of the fourth norm, and half as many of the planted pair", low=100)
+    noise_sizes: tuple[int, ...] = setting((8, 16, 32, 64), "features of the count under noise", low=4)
+    noise_count_seeds: int = setting(8, "networks per size of the count under noise", low=2)
+    noise_time: float = setting(1600.0, "training time of the count under noise", low=1.0)
+    arm_features: int = setting(
+        32, "features of networks with other penalties and forces, on twice as many neurons", low=4
+    )
+    arm_seeds: int = setting(32, "networks per other penalty or force", low=2)
+    arm_time: float = setting(150.0, "training time of networks with other penalties and forces", low=1.0)
 
 
 PROFILES = {
@@ -145,14 +131,6 @@ PROFILES = {
         "course_neurons": 2000,
         "course_l1": 2e-4,
         "course_seeds": 2,
-        "noise_seeds": 2,
-        "noise_steps": 400,
-        "noise_sizes": (8,),
-        "noise_count_seeds": 2,
-        "noise_time": 20.0,
-        "arm_features": 8,
-        "arm_seeds": 2,
-        "arm_time": 3.0,
         "cause_features": 8,
         "cause_neurons": 16,
         "cause_l1": (0.3,),
@@ -175,6 +153,14 @@ PROFILES = {
         "limit_l1": (0.2, 0.4),
         "limit_crowd": (4, 8),
         "limit_seeds": 2,
+        "noise_seeds": 2,
+        "noise_steps": 400,
+        "noise_sizes": (8,),
+        "noise_count_seeds": 2,
+        "noise_time": 20.0,
+        "arm_features": 8,
+        "arm_seeds": 2,
+        "arm_time": 3.0,
     },
     "default": {},
     "paper": {
