@@ -41,7 +41,7 @@ _FAMILIES = (
     limits,
 )
 FIGURES = {name: alt for family in _FAMILIES for name, alt in family.FIGURES.items()}
-CLAIMS = {name: claim for family in _FAMILIES for name, claim in family.CLAIMS.items()}
+CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ CLAIMS: dict[str, Claim] = {
             "A break leaves nothing beyond it; 1 network in 100 may be an accident. n = 16 and 32, gradient flow at "
             "λ = 0.1. Corrected: 0.1 on the slope as in IP-03, over all m from 2n to n²; a count of ¼ at m = n² within "
             "what weak regularization takes away (trials at n = 32 had 0.8 to 1 of the exact count at m = 8n). "
-            "Networks per point were quadrupled once, to 2,048, because a slope's interval straddled the rule, which stayed."
+            "Networks per point were quadrupled once, to 2,048, because a slope's interval straddled the rule, which "
+            "stayed."
         ),
         corrected={
             "slope from 2n to n², smallest n": (-1.1, -0.9),

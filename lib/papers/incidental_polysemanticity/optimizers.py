@@ -20,7 +20,8 @@ FIGURES = {
         "Left: share of features whose final neuron had their largest initial weight, against the number of neurons on "
         "logarithmic axes, for gradient flow, AdamW and Adam; all lie between one and chance 1/m. "
         "Middle: median initial rank of the final neuron, falling to one for gradient flow and rising for AdamW. "
-        "Right: overlap of collision sets from the same start: small between flow and AdamW, large between AdamW and Adam."
+        "Right: overlap of collision sets from the same start, small between flow and AdamW, large between AdamW and "
+        "Adam."
     ),
 }
 NAMES = {"flow": "gradient flow", "adamw": "AdamW", "adam": "Adam"}
