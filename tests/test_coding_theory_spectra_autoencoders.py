@@ -55,6 +55,13 @@ def test_decodability_is_the_share_that_a_linear_map_explains():
     assert abs(autoencoders.decodability(torch.randn(4000, 6, generator=rng), x)) < 0.02
 
 
+def test_twins_of_known_codes():
+    eye, bias = torch.eye(5)[None], torch.zeros(1, 5)
+    assert autoencoders.twins(eye, bias).item() == 0
+    assert autoencoders.twins(torch.cat([eye, 2 * eye[..., :2]], -1), torch.zeros(1, 7)).item() == pytest.approx(4 / 7)
+    assert autoencoders.twins(torch.cat([eye, -eye], -1), torch.zeros(1, 10)).item() == 0  # silent units are left out
+
+
 def test_features_per_unit_of_known_codes():
     eye, bias = torch.eye(4)[None], torch.zeros(1, 4)
     assert autoencoders.features_per_unit(eye, bias).item() == pytest.approx(1)

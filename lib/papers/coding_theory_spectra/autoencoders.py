@@ -30,8 +30,8 @@ FIGURES = {
     "figx_activations": "Exponent and linear decodability of autoencoders with five activation functions, without and "
     "with dropout, and the effect of dropout on each.",
     "figx_widths": "Exponent against the width of the layers, without and with dropout, one panel per layer.",
-    "figx_noise_needed": "Features per unit and exponent against held-out loss while autoencoders learn without noise, "
-    "with dropout, with Gaussian noise and with weight decay.",
+    "figx_noise_needed": "Features per unit, share of units with a twin, and exponent against held-out loss while "
+    "autoencoders learn without noise, with dropout, with Gaussian noise and with weight decay.",
     "figx_generalisation": "Ranks of held-out loss, of the loss that noise adds and of that which an attack adds, "
     "against the rank of the exponent, over all networks at equal training loss.",
     "figx_slope_prediction": "Change of the exponent with dropout, measured in two families of networks, beside the "
@@ -247,7 +247,8 @@ def on_features(*, seed, device, noise, rate, weight_decay, n_nets, n_steps, bat
     """Train one-hidden-layer ReLU autoencoders of sparse features; return their course [stop, net].
 
     A feature is 0 but with probability 0.05, then uniform on [0, 1]. `loss` is the clean held-out squared error as a
-    share of the inputs' variance, `index` `features_per_unit`, `exponent` that of the hidden layer.
+    share of the inputs' variance, `index` `features_per_unit`, `twins` the share of units that another one repeats,
+    `exponent` that of the hidden layer.
     """
     drawn, held = (runtime.generator(seed, stream, device) for stream in ("data", "probes"))
     probe = sparse_features((n_nets, PROBES_PER_UNIT * HIDDEN, N_FEATURES), held)
@@ -262,13 +263,14 @@ def on_features(*, seed, device, noise, rate, weight_decay, n_nets, n_steps, bat
 
     act = ensembles.multiplied(noise, rate, runtime.generator(seed, "noise", device))
     stops = [0, *np.unique(np.geomspace(10, n_steps, n_stops).round().astype(int)).tolist()]
-    course: dict[str, list] = {"step": [], "loss": [], "index": [], "exponent": []}
+    course: dict[str, list] = {"step": [], "loss": [], "index": [], "twins": [], "exponent": []}
     for step, now in ensembles.trained(nets, draw, n_steps, lr, act, weight_decay, stops):
         with torch.no_grad():
             hidden, output = ensembles.activities(now, probe)
             course["step"].append(step)
             course["loss"].append(((output - probe).square().mean((1, 2)) / probe.var((1, 2))).cpu().numpy())
             course["index"].append(features_per_unit(now.weights[0], now.biases[0]).cpu().numpy())
+            course["twins"].append(twins(now.weights[0], now.biases[0]).double().cpu().numpy())
             course["exponent"].append(np.array([exponent(layer, DECADE)[0] for layer in hidden]))
     return {name: np.array(values) for name, values in course.items()}
 
@@ -277,6 +279,20 @@ def sparse_features(shape: tuple[int, ...], generator: torch.Generator) -> torch
     """Return features that are 0 but with probability DENSITY, then uniform on [0, 1]."""
     options = {"generator": generator, "device": generator.device}
     return torch.rand(shape, **options) * (torch.rand(shape, **options) < DENSITY)
+
+
+def twins(weight: torch.Tensor, bias: torch.Tensor, alike: float = 0.9) -> torch.Tensor:
+    """Return the share of live units whose answers to single features another unit repeats, [net].
+
+    Answers as in `features_per_unit`; two units repeat each other where their answers' cosine is at least `alike`.
+    """
+    answer = (torch.relu(weight + bias[:, None]) - torch.relu(bias)[:, None]).double()
+    size = answer.norm(dim=1)
+    direction = answer / size.clamp_min(1e-300)[:, None]
+    cosine = direction.mT @ direction
+    cosine.diagonal(dim1=1, dim2=2).zero_()
+    live = size > 0
+    return ((cosine.amax(-1) >= alike) & live).sum(1) / live.sum(1).clamp_min(1)
 
 
 def features_per_unit(weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
