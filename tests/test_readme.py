@@ -62,3 +62,10 @@ def test_published_readme_is_up_to_date_and_its_links_resolve():
         assert readme.replaced(text, part, getattr(readme, part)()) == text, f"{part}: run ./run_all.sh"
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert target.startswith("http") or (paths.ROOT / target).exists(), target
+
+
+def test_the_map_names_every_module():
+    text = (paths.ROOT / "README.md").read_text()
+    map_of_lib = text[text.index("## Map") :]
+    missing = [path.stem for path in (paths.ROOT / "lib").glob("[a-z]*.py") if path.stem not in map_of_lib.split()]
+    assert not missing
