@@ -83,6 +83,14 @@ def poisson_interval(total: int, n_runs: int, level: float = 0.95) -> Estimate:
     return Estimate(total / n_runs, float(low / n_runs), float(high / n_runs))
 
 
+def count_interval(counts, unit: float = 1.0, level: float = 0.95) -> Estimate:
+    """Return the mean of counts, in units of `unit`, and its t interval over the runs; where nothing was counted, the
+    exact Poisson interval, as no spread is no certainty."""
+    counts = np.asarray(counts)
+    found = mean_interval(counts, level) if counts.any() else poisson_interval(0, counts.size, level)
+    return Estimate(*(float(value) / unit for value in found))
+
+
 def proportion_interval(successes: int, trials: int, level: float = 0.95) -> Estimate:
     """Return the share of successes and its exact (Clopper–Pearson) interval."""
     runtime.check(

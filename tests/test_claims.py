@@ -142,3 +142,10 @@ def test_known_intervals():
 def test_the_worst_row():
     assert claims.worst([[1.0, 2.0], [0.0, 0.5]]).value == 0.25
     assert claims.worst([[1.0, 2.0], [0.0, 0.5]], least=False).value == 1.5
+
+
+def test_counts_of_nothing_are_not_certain():
+    none = claims.count_interval(np.zeros(10), unit=2.0)
+    assert none.value == none.low == 0 and none.high == pytest.approx(claims.poisson_interval(0, 10).high / 2)
+    some = claims.count_interval([1, 2, 3, 2], unit=2.0)
+    assert some == pytest.approx(np.array(claims.mean_interval([1, 2, 3, 2])) / 2)
