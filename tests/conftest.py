@@ -1,7 +1,14 @@
-"""Shared set-up: shapes in the signatures of the pure modules are checked, and every test has its own store and output folder."""
+"""Shared set-up: shapes in the signatures of the pure modules are checked, and every test has its own store and output folder.
+
+Everything runs with one thread, as the notebooks' kernels do: on a busy machine threads that wait for each other take
+many times longer.
+"""
 
 import dataclasses
+import os
 import types
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # before numpy and torch
 
 import pytest
 from jaxtyping import install_import_hook
