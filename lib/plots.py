@@ -157,7 +157,8 @@ def save(fig: Figure, name: str, context: runtime.Run) -> None:
 def _drawn(fig: Figure, suffix: str, metadata: dict) -> bytes:
     """The figure's file; as `fig.savefig`, which however draws twice, the first time for the layout only."""
     buffer, canvas, dpi = io.BytesIO(), fig.canvas, fig.dpi
-    fig.dpi = plt.rcParams["savefig.dpi"]
+    wanted = plt.rcParams["savefig.dpi"]
+    fig.dpi = dpi if wanted == "figure" else wanted
     try:
         getattr(CANVASES[suffix](fig), f"print_{suffix}")(buffer, metadata=metadata)
     finally:
