@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from lib import config
 
+CLUSTER = "POLYSEMANTICITY_DASK"  # in the environment: the Dask scheduler whose workers compute, if there is one
 PACKAGES = ("numpy", "scipy", "torch", "torchvision", "transformers", "scikit-learn", "scikit-image")
 
 
@@ -64,7 +65,7 @@ def check(condition: bool, name: str, value, allowed: str) -> None:
 
 def device(name: str = "auto") -> torch.device:
     """Return the device for `auto` (CUDA when it is there), `cpu`, `cuda` or `cuda:N`; ValueError if it is unknown or
-    absent."""
+    absent. Where a cluster computes, its workers are the ones that need `cuda`."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = str(name).partition(":")
@@ -74,7 +75,7 @@ def device(name: str = "auto") -> torch.device:
         name,
         "auto, cpu, cuda or cuda:N",
     )
-    if kind == "cuda":
+    if kind == "cuda" and not os.environ.get(CLUSTER):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         there = (
             f"cpu or auto here: {count} CUDA devices were found" if count == 0 else f"cuda:0 to cuda:{count - 1} here"

@@ -3,9 +3,11 @@
 A worker is an ordinary function `worker(*, seed, device, **config) -> dict` of arrays and plain values. Its result's
 key is a digest of the worker, its config, the seed, the kind of device, the threads, the library code that it reaches
 and the versions of the packages below it. The process that computed a result stores it (`lib.store`), so nothing
-finished is lost when the run is killed; two runs at once compute each result once.
+finished is lost when the run is killed; two runs at once compute each result once. Where the run has a Dask cluster
+(`lib.cluster`), its workers compute and this process stores what they send.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,20 +18,26 @@ import filelock
 import joblib
 import numpy as np
 
-from lib import codedigest, paths, processes, runtime, store
+from lib import cluster, codedigest, paths, processes, runtime, store
+
+MOST_LOCKS = 500  # that one process holds at once: each is an open file
+POLL = 0.5  # seconds between two looks at what other runs are computing
 
 
 def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], context: runtime.Run) -> list[list[dict]]:
     """Return the worker's results indexed [config][seed], from the store where it has them, else computed and stored.
 
     Missing results are computed in processes of `context.cfg.threads` threads each, as many as the cores allow (one at
-    a time on
-    CUDA). Raises what a worker raises; results that were finished by then stay in the store.
+    a time on CUDA), or by the workers of the run's cluster. Raises what a worker raises; results that were finished by
+    then stay in the store.
     """
     runtime.check(len(configs) > 0, "configs", configs, "at least one configuration")
     runtime.check(len(seeds) > 0, "seeds", seeds, "at least one seed")
     tasks = [_Task(worker, dict(config), int(seed), context) for config in configs for seed in seeds]
     results = {task.key: task.stored() for task in tasks}
+    client = cluster.client() if None in results.values() else None
+    if client is not None:
+        _compute_on(client, tasks, results)
     for wait in (False, True):  # first what no other run is computing
         missing = list({task.key: task for task in tasks if results[task.key] is None}.values())
         if missing:
@@ -100,11 +108,74 @@ def _compute(task: _Task, parent: int, wait: bool) -> str:
 
 
 def _compute_and_store(task: _Task) -> None:
+    paths.write_atomically(task.path, _computed(task))
+
+
+def _computed(task: _Task) -> bytes:
+    """Compute one task in this process: the content of its file."""
     started = time.perf_counter()
     with runtime.threads(task.threads):
         values = task.worker(seed=task.seed, device=task.device, **task.config)
-    identity = {**task.identity, "seconds": time.perf_counter() - started, "token": task.token}
-    paths.write_atomically(task.path, store.pack(values, identity))
+    return store.pack(values, {**task.identity, "seconds": time.perf_counter() - started, "token": task.token})
+
+
+def _compute_on(client, tasks: list[_Task], results: dict) -> None:
+    """Compute the tasks that have no result on a cluster, and store and fill in what its workers send back.
+
+    This process holds the lock of a result until it is stored; what other runs are computing is waited for.
+    """
+    missing = {task.key: task for task in tasks if results[task.key] is None}
+    while missing:
+        held = _claimed(missing)
+        try:
+            if held:
+                _send(client, [missing[key] for key in held], held)
+        finally:
+            for lock in held.values():
+                lock.close()
+        for key in list(missing):
+            results[key] = missing[key].stored()
+            if results[key] is not None:
+                del missing[key]
+        if missing and not held:
+            time.sleep(POLL)
+
+
+def _claimed(tasks: dict[str, _Task]) -> dict[str, contextlib.ExitStack]:
+    """The locks of up to MOST_LOCKS tasks that nobody has computed and nobody else holds, by their keys."""
+    held = {}
+    for key, task in tasks.items():
+        lock = contextlib.ExitStack()
+        with contextlib.suppress(filelock.Timeout):
+            lock.enter_context(store.claim(task.path, wait=False))
+            if task.stored() is None:
+                held[key] = lock
+            else:
+                lock.close()
+        if len(held) == MOST_LOCKS:
+            break
+    return held
+
+
+def _send(client, tasks: list[_Task], held: dict[str, contextlib.ExitStack]) -> None:
+    paths_of, library = {task.key: task.path for task in tasks}, codedigest.library()
+    with cluster.backend(client):
+        parallel = joblib.Parallel(n_jobs=-1, return_as="generator_unordered", pre_dispatch="all", batch_size=1)
+        finished = parallel(joblib.delayed(_compute_for_client)(task, library) for task in tasks)
+        for key, content in runtime.progress(finished, tasks[0].worker.__name__, total=len(tasks)):
+            paths.write_atomically(paths_of[key], content)
+            held[key].close()
+
+
+def _compute_for_client(task: _Task, library: str) -> tuple[str, bytes]:
+    """Compute one task in a worker of a cluster, if it would do so as the client would: the key and the file."""
+    problem = cluster.worker_problem(library, task.identity["versions"], task.device)
+    if problem is None and codedigest.digest(task.worker) != task.code:
+        problem = f"its code of {task.worker.__name__} is not the one here: start the worker again"
+    if problem is not None:
+        raise RuntimeError(f"worker {cluster.worker_address()}: {problem}")
+    with joblib.parallel_config(backend="sequential"):  # what a task starts itself stays in its worker
+        return task.key, _computed(task)
 
 
 def _processes(run: runtime.Run, n_tasks: int) -> int:
