@@ -74,30 +74,27 @@ def backend(client) -> Iterator[None]:
         ) from error
 
 
-def worker_problem(library: str, versions: Mapping[str, str], device: str) -> str | None:
-    """Return why the worker process that calls this would not compute what the caller's own would, or None."""
+def worker_problem(library: str, versions: Mapping[str, str], device: str, dask_worker=None) -> str | None:
+    """Return why a worker would not compute what the caller's own process would, or None.
+
+    `dask_worker`: the `distributed.Worker` in this process, where `Client.run` passes it; else that of the task.
+    """
     from distributed import get_worker
 
-    worker, found = get_worker(), runtime.versions()
+    worker, found = dask_worker or get_worker(), runtime.versions()
+    refused = f"worker {worker.address}: "
     if worker.state.nthreads != 1:
-        return f"it runs {worker.state.nthreads} tasks at once in one process: allowed is 1 (dask worker --nthreads 1)"
+        return refused + f"it runs {worker.state.nthreads} tasks at once: allowed is 1 (dask worker --nthreads 1)"
     if codedigest.library() != library:
-        return f"its lib ({paths.ROOT / 'lib'}) is not the one here: bring it in line, then start the worker again"
+        return refused + f"its lib ({paths.ROOT / 'lib'}) is not the one here: bring it in line and start it again"
     for name in sorted({*versions, *found}):
         if found.get(name) != versions.get(name):
-            return f"it has {name} {found.get(name)}: allowed is {versions.get(name)}, as here"
+            return refused + f"it has {name} {found.get(name)}: allowed is {versions.get(name)}, as here"
     try:
         runtime.device(device)
     except ValueError as error:
-        return str(error)
+        return refused + str(error)
     return None
-
-
-def worker_address() -> str:
-    """Return the address of the worker process that calls this."""
-    from distributed import get_worker
-
-    return get_worker().address
 
 
 def start(n_workers: int, environment: Mapping[str, str]) -> str:
@@ -157,8 +154,10 @@ def _check_workers(client, address: str, device: str) -> None:
     runtime.check(joined > 0, "dask", address, f"a scheduler with workers; none joined it within {PATIENCE} s")
     asked = (codedigest.library(), runtime.versions(), device)
     for worker, problem in client.run(worker_problem, *asked, on_error="return").items():
+        if isinstance(problem, BaseException):
+            problem = f"worker {worker}: {type(problem).__name__}: {problem}: it needs the packages and the lib of here"
         if problem is not None:
-            raise ValueError(f"dask = {address!r}: worker {worker}: {problem}")
+            raise ValueError(f"dask = {address!r}: {problem}")
 
 
 def _distributed():

@@ -320,9 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=_positive, metavar="N", help=f"notebooks at once (default: {jobs}; with --dask, all)"
     )
-    parser.add_argument(
-        "--dask", metavar="ADDRESS", help=f"compute on a cluster: {cluster.ALLOWED} (docs/scaling.md)"
-    )
+    parser.add_argument("--dask", metavar="ADDRESS", help=f"compute on a cluster: {cluster.ALLOWED} (docs/scaling.md)")
     parser.add_argument("--device", default="auto", help="auto (CUDA when it is there), cpu, cuda or cuda:N")
     parser.add_argument("--seed", type=int, default=0, help="seed of the whole run (default: 0)")
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="change settings")

@@ -171,9 +171,9 @@ def _compute_for_client(task: _Task, library: str) -> tuple[str, bytes]:
     """Compute one task in a worker of a cluster, if it would do so as the client would: the key and the file."""
     problem = cluster.worker_problem(library, task.identity["versions"], task.device)
     if problem is None and codedigest.digest(task.worker) != task.code:
-        problem = f"its code of {task.worker.__name__} is not the one here: start the worker again"
+        problem = f"a worker's code of {task.worker.__name__} is not the one here: bring it in line and start it again"
     if problem is not None:
-        raise RuntimeError(f"worker {cluster.worker_address()}: {problem}")
+        raise RuntimeError(problem)
     with joblib.parallel_config(backend="sequential"):  # what a task starts itself stays in its worker
         return task.key, _computed(task)
 
