@@ -129,7 +129,8 @@ def _serve(n_workers: int) -> None:
         n_workers=n_workers, threads_per_worker=1, memory_limit=0, dashboard_address=None,
         local_directory=str(paths.cache() / "dask"),
     )  # fmt: skip
-    print(cluster.scheduler_address, flush=True)
+    sys.stdout.write(f"{cluster.scheduler_address}\n")
+    sys.stdout.flush()
     threading.Event().wait()
 
 

@@ -273,7 +273,7 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_stopped(scheduler, 
     monkeypatch.setenv("POLYSEMANTICITY_HOME", str(home))
     monkeypatch.setenv("PYTHONPATH", str(paths.ROOT / "tests"))
     process = subprocess.Popen([sys.executable, "-m", "lib.run", "--dask", "local:2"], cwd=paths.ROOT)
-    assert until(lambda: len(list(store.stored())) >= 2, 120)
+    assert until(lambda: len(list(store.stored())) >= 2, 300)
     assert len(processes_of(home)) >= 5  # papermill, its kernel, the scheduler, two workers
     process.kill()
     process.wait()
