@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import filelock
 import joblib
@@ -31,19 +31,17 @@ def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], cont
     a time on CUDA), or by the workers of the run's cluster. Raises what a worker raises; results that were finished by
     then stay in the store.
     """
-    runtime.check(len(configs) > 0, "configs", configs, "at least one configuration")
-    runtime.check(len(seeds) > 0, "seeds", seeds, "at least one seed")
-    tasks = [_Task(worker, dict(config), int(seed), context) for config in configs for seed in seeds]
-    results = {task.key: task.stored() for task in tasks}
-    client = cluster.client() if None in results.values() else None
-    if client is not None:
-        _compute_on(client, tasks, results)
-    for wait in (False, True):  # first what no other run is computing
-        missing = list({task.key: task for task in tasks if results[task.key] is None}.values())
-        if missing:
-            _compute_all(missing, wait, results, context)
+    tasks = _tasks(worker, configs, seeds, context)
+    results = _completed(tasks, context, _Task.stored)
     values = [results[task.key] for task in tasks]
     return [values[start : start + len(seeds)] for start in range(0, len(values), len(seeds))]
+
+
+def each(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], context: runtime.Run) -> Iterator[dict]:
+    """Yield what `run` returns, in that order and one at a time: for results that are too large to be held together."""
+    tasks = _tasks(worker, configs, seeds, context)
+    _completed(tasks, context, lambda task: True if task.stored() is not None else None)
+    yield from (task.stored() for task in tasks)
 
 
 def one(worker: Callable, config: Mapping, context: runtime.Run, seed: int | None = None) -> dict:
@@ -81,13 +79,32 @@ class _Task:
         return store.read(self.path, self.token)
 
 
-def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run) -> None:
+def _tasks(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], context: runtime.Run) -> list[_Task]:
+    runtime.check(len(configs) > 0, "configs", configs, "at least one configuration")
+    runtime.check(len(seeds) > 0, "seeds", seeds, "at least one seed")
+    return [_Task(worker, dict(config), int(seed), context) for config in configs for seed in seeds]
+
+
+def _completed(tasks: list[_Task], context: runtime.Run, read: Callable) -> dict:
+    """See to it that every task has a stored result, computing what is missing: what `read` makes of it, by key."""
+    results = {task.key: read(task) for task in tasks}
+    client = cluster.client() if None in results.values() else None
+    if client is not None:
+        _compute_on(client, tasks, results, read)
+    for wait in (False, True):  # first what no other run is computing
+        missing = list({task.key: task for task in tasks if results[task.key] is None}.values())
+        if missing:
+            _compute_all(missing, wait, results, context, read)
+    return results
+
+
+def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run, read: Callable) -> None:
     """Compute the tasks in processes and fill in their results, but for those that another run holds unless `wait`."""
     parallel = joblib.Parallel(n_jobs=_processes(run, len(tasks)), return_as="generator_unordered", pre_dispatch="all")
     by_key = {task.key: task for task in tasks}
     finished = parallel(joblib.delayed(_compute)(task, os.getpid(), wait) for task in tasks)
     for key in runtime.progress(finished, tasks[0].worker.__name__, total=len(tasks)):
-        results[key] = by_key[key].stored()
+        results[key] = read(by_key[key])
 
 
 def _compute(task: _Task, parent: int, wait: bool) -> str:
@@ -119,7 +136,7 @@ def _computed(task: _Task) -> bytes:
     return store.pack(values, {**task.identity, "seconds": time.perf_counter() - started, "token": task.token})
 
 
-def _compute_on(client, tasks: list[_Task], results: dict) -> None:
+def _compute_on(client, tasks: list[_Task], results: dict, read: Callable) -> None:
     """Compute the tasks that have no result on a cluster, and store and fill in what its workers send back.
 
     This process holds the lock of a result until it is stored; what other runs are computing is waited for.
@@ -134,7 +151,7 @@ def _compute_on(client, tasks: list[_Task], results: dict) -> None:
             for lock in held.values():
                 lock.close()
         for key in list(missing):
-            results[key] = missing[key].stored()
+            results[key] = read(missing[key])
             if results[key] is not None:
                 del missing[key]
         if missing and not held:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib import data, language, runtime, spectra, train
+from lib import data, language, runtime, spectra, sweep, train
 from lib.papers import coding_theory_spectra as paper
 from lib.papers.coding_theory_spectra import shards
 
@@ -43,8 +43,9 @@ def test_merged_shards_are_the_whole(files, smoke):
 def test_the_order_of_the_work_changes_no_bit(files, smoke, monkeypatch, tmp_path):
     first = shards.residual_spectra(**files, context=CONTEXT, n_shards=4, run=smoke)
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(tmp_path / "another"))
-    reached = shards.sweep.run
-    monkeypatch.setattr(shards.sweep, "run", lambda worker, configs, *rest: reached(worker, configs[::-1], *rest)[::-1])
+    each = sweep.each
+    backwards = lambda worker, configs, *rest: list(each(worker, configs[::-1], *rest))[::-1]  # noqa: E731
+    monkeypatch.setattr(sweep, "each", backwards)
     again = shards.residual_spectra(**files, context=CONTEXT, n_shards=4, run=smoke)
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.eigenvalues, other.eigenvalues)

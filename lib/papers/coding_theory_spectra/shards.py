@@ -23,14 +23,15 @@ def residual_spectra(
 
     checkpoint: a folder or hub name, as in `language.open_checkpoint`. text: a UTF-8 file; empty for the text that
     everyone has. context: tokens of a context; the first one is left out. The numbers depend on `n_shards`, which
-    decides where contexts are cut and what is summed first, not on the number of workers. All results are held here.
+    decides where contexts are cut and what is summed first, not on the number of workers. Two parts' sums are held at a
+    time here, and as many as there are parts in the store.
     Raises ValueError for more shards than paragraphs, a part shorter than a context, and what opening text and
     checkpoint raises; on a worker whose files hold something else.
     """
     shared = {"checkpoint": checkpoint, "text": text, "context": context, "precision": run.cfg.gpt2_precision}
     whole = parts(data.english_text(text or None), n_shards)
     configs = [{**shared, "place": [k, n_shards], "content": data.fingerprint(part)} for k, part in enumerate(whole)]
-    return [sums.spectrum() for sums in merged(row[0] for row in sweep.run(sums_of_part, configs, [run.seed], run))]
+    return [sums.spectrum() for sums in merged(sweep.each(sums_of_part, configs, [run.seed], run))]
 
 
 def sums_of_part(*, seed, device, checkpoint, text, content, place, context, precision) -> dict:
