@@ -62,6 +62,7 @@ class _Task:
         self.threads = run.cfg.threads
         self.code = codedigest.digest(worker)
         self.token = os.environ.get("POLYSEMANTICITY_FORCE", "")
+        self.progress = os.environ.get("POLYSEMANTICITY_PROGRESS", "")
         identity = {
             "worker": f"{worker.__module__}.{worker.__qualname__}",
             "config": _canonical(config),
@@ -191,6 +192,7 @@ def _compute_for_client(task: _Task, library: str) -> tuple[str, bytes]:
         problem = f"a worker's code of {task.worker.__name__} is not the one here: bring it in line and start it again"
     if problem is not None:
         raise RuntimeError(problem)
+    os.environ["POLYSEMANTICITY_PROGRESS"] = task.progress if os.path.exists(task.progress) else ""  # of this machine
     with joblib.parallel_config(backend="sequential"):  # what a task starts itself stays in its worker
         return task.key, _computed(task)
 
