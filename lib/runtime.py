@@ -49,11 +49,12 @@ def start(paper: ModuleType, *, profile: str, seed: int, device: str, overrides:
     """Return the Run of the paper module `lib.papers.<slug>` with its settings resolved and its device present.
 
     Raises ValueError for an unknown profile, field or device, a value that is not allowed, or CUDA asked for and
-    absent.
+    absent; where a cluster computes, its workers need CUDA, not this process.
     """
     check(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0, "seed", seed, "an integer of at least 0")
     cfg = config.resolve(paper.Config(), paper.PROFILES, profile, overrides)
-    chosen = _device(device)
+    elsewhere = device == "cuda" and os.environ.get(CLUSTER)
+    chosen = device if elsewhere else _device(device)
     return Run(paper.SLUG, profile, cfg, seed, str(chosen), dict(overrides), dict(paper.FIGURES))
 
 
@@ -65,7 +66,7 @@ def check(condition: bool, name: str, value, allowed: str) -> None:
 
 def device(name: str = "auto") -> torch.device:
     """Return the device for `auto` (CUDA when it is there), `cpu`, `cuda` or `cuda:N`; ValueError if it is unknown or
-    absent. Where a cluster computes, its workers are the ones that need `cuda`."""
+    absent."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = str(name).partition(":")
@@ -75,7 +76,7 @@ def device(name: str = "auto") -> torch.device:
         name,
         "auto, cpu, cuda or cuda:N",
     )
-    if kind == "cuda" and not os.environ.get(CLUSTER):
+    if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         there = (
             f"cpu or auto here: {count} CUDA devices were found" if count == 0 else f"cuda:0 to cuda:{count - 1} here"

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -190,6 +191,10 @@ def _compute_for_client(task: _Task, library: str) -> tuple[str, bytes]:
     problem = cluster.worker_problem(library, task.identity["versions"], task.device)
     if problem is None and codedigest.digest(task.worker) != task.code:
         problem = f"a worker's code of {task.worker.__name__} is not the one here: bring it in line and start it again"
+    if problem is None and task.config.get("content"):  # the fingerprint of files that the worker reads
+        there = sys.modules[task.worker.__module__].fingerprint_here(task.config)
+        if there != task.config["content"]:
+            problem = f"the data of {task.worker.__name__} on a worker is not that here: copy it to the same path there"
     if problem is not None:
         raise RuntimeError(problem)
     os.environ["POLYSEMANTICITY_PROGRESS"] = task.progress if os.path.exists(task.progress) else ""  # of this machine

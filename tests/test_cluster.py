@@ -18,7 +18,9 @@ import pytest
 import toy_worker
 
 from lib import cluster, codedigest, paths, processes, run, runtime, store, sweep
+from lib.papers import coding_theory_spectra as paper_of_images
 from lib.papers import feature_capacity as paper
+from lib.papers.coding_theory_spectra import autoencoders, language, vision
 
 NOTEBOOK = """
 import sys; sys.path.insert(0, "{tests}")
@@ -180,6 +182,25 @@ def test_workers_that_would_compute_something_else_are_refused(on_cluster, sched
             cluster.check(scheduler)
     with pytest.raises(ValueError, match="worker tcp.*device = 'tpu': allowed is auto, cpu, cuda or cuda:N"):
         cluster.check(scheduler, "tpu")
+
+
+def test_a_worker_with_other_data_is_refused(on_cluster, toy_run, tmp_path):
+    (tmp_path / "data.txt").write_text("here")
+    config = {"file": str(tmp_path / "data.txt")}
+    assert sweep.one(toy_worker.reads, {**config, "content": "here"}, toy_run)["length"] == 4
+    with pytest.raises(RuntimeError, match="the data of reads on a worker is not that here"):
+        sweep.one(toy_worker.reads, {**config, "content": "there"}, toy_run)
+
+
+@pytest.mark.parametrize("family", [vision, autoencoders, language])
+def test_workers_that_read_files_can_say_what_they_hold(family):
+    cfg = paper_of_images.Config()
+    settings = {
+        vision: lambda: vision.network(cfg, 0.0),
+        autoencoders: lambda: autoencoders.photograph_nets(cfg, "relu", 0.0, 32),
+        language: lambda: language.settings(cfg),
+    }[family]()
+    assert settings["content"] == family.fingerprint_here(settings)
 
 
 def test_a_worker_computes_one_task_at_a_time():

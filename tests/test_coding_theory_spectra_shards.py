@@ -51,12 +51,6 @@ def test_the_order_of_the_work_changes_no_bit(files, smoke, monkeypatch, tmp_pat
         np.testing.assert_array_equal(one.eigenvalues, other.eigenvalues)
 
 
-def test_a_worker_with_another_text_refuses(files):
-    call = {**files, "place": [1, 3], "context": CONTEXT, "precision": "float32", "content": "of another text"}
-    with pytest.raises(ValueError, match="text of part 1 = .*: allowed is that of the process which asked, of another"):
-        shards.sums_of_part(seed=0, device="cpu", **call)
-
-
 def test_parts_are_the_text_and_as_many_as_asked_for():
     text = "\n\n".join("word " * length for length in (3, 9, 1, 4, 20, 2))
     for n in range(1, 4):

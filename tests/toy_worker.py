@@ -45,3 +45,15 @@ def nested(*, seed, device):
 def fails(*, seed, device, index):
     """Refuses its config."""
     raise ValueError(f"index = {index}: allowed is nothing")
+
+
+def reads(*, seed, device, file, content):
+    """Reads a file whose fingerprint is its content."""
+    with open(file) as opened:
+        return {"length": len(opened.read())}
+
+
+def fingerprint_here(config):
+    """What the file holds on this machine."""
+    with open(config["file"]) as opened:
+        return opened.read()

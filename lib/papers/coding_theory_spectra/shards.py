@@ -26,7 +26,7 @@ def residual_spectra(
     decides where contexts are cut and what is summed first, not on the number of workers. Two parts' sums are held at a
     time here, and as many as there are parts in the store.
     Raises ValueError for more shards than paragraphs, a part shorter than a context, and what opening text and
-    checkpoint raises; on a worker whose files hold something else.
+    checkpoint raises; RuntimeError where a cluster's worker has another text.
     """
     shared = {"checkpoint": checkpoint, "text": text, "context": context, "precision": run.cfg.gpt2_precision}
     whole = parts(data.english_text(text or None), n_shards)
@@ -36,10 +36,7 @@ def residual_spectra(
 
 def sums_of_part(*, seed, device, checkpoint, text, content, place, context, precision) -> dict:
     """Return count, mean [depth, width] and scatter [depth, width, width] of one part's residual stream."""
-    index, n_shards = place
-    part = parts(data.english_text(text or None), n_shards)[index]
-    found = data.fingerprint(part)
-    runtime.check(found == content, f"text of part {index}", found, f"that of the process which asked, {content}")
+    part = _part(text, place)
     opened = language.open_checkpoint(checkpoint)
     tokens = language.contexts(part, language.tokenizer_of(opened), context)
     batches = (_sums(opened, batch, device, precision) for batch in tokens.split(CONTEXTS))
@@ -69,6 +66,16 @@ def parts(text: str, n_parts: int) -> list[str]:
     in_order = all(start < end for start, end in itertools.pairwise(ends))
     runtime.check(in_order, "n_shards", n_parts, "fewer than the paragraphs of the text, so that each part has one")
     return [text[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def fingerprint_here(config) -> str:
+    """Return the fingerprint of the part of the text that a config of `sums_of_part` means on this machine."""
+    return data.fingerprint(_part(config["text"], config["place"]))
+
+
+def _part(text: str, place: list[int]) -> str:
+    index, n_shards = place
+    return parts(data.english_text(text or None), n_shards)[index]
 
 
 def _sums(opened, tokens: torch.Tensor, device: str, precision: str) -> list[spectra.CovarianceSums]:
