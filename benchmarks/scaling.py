@@ -1,7 +1,7 @@
 """What a unit of work costs, how each kind of experiment grows, and what larger ones would take.
 
-`python -m benchmarks.scaling [--quick] [--out FOLDER]` measures in one thread, saves to benchmarks/results/scaling/ and
-writes the tables of docs/scaling.md. A kind of experiment has a number of *units* for each size, such as n² m for a
+`python -m benchmarks.scaling [--only KIND ...] [--quick] [--out FOLDER]` measures in one thread, saves each kind to
+benchmarks/results/scaling/ and writes the tables of docs/scaling.md. A kind of experiment has a number of *units* for each size, such as n² m for a
 step of descent: its cost is proportional to them if the fitted exponent is 1. Seconds are CPU seconds, the least of a
 few repeats, so that other work on the machine counts little.
 """
@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from benchmarks import measure
@@ -117,7 +116,7 @@ KINDS = {
     ),
     "flow": Kind(
         "the incidental flow until nothing can change, m = 2n", "n² m", lambda n, m: n * n * m, flow,
-        _sizes(n=(64, 96, 128, 192, 256), m=(128, 192, 256, 384, 512)), _sizes(n=(8, 12, 16), m=(16, 24, 32)),
+        _sizes(n=(48, 64, 96, 128, 192), m=(96, 128, 192, 256, 384)), _sizes(n=(8, 12, 16), m=(16, 24, 32)),
         "weights n m", lambda n, m: n * m,
     ),
     "phase diagram": Kind(
@@ -138,13 +137,13 @@ KINDS = {
     "forward": Kind(
         "GPT-2 forward, every depth read, float32", "tokens × parameters",
         lambda tokens, **shape: tokens * block_parameters(**shape), forward,
-        _sizes(n_layer=(2, 4, 4, 6, 6), width=(256, 256, 384, 512, 768), tokens=(2048, 2048, 2048, 2048, 2048)),
+        _sizes(n_layer=(2, 2, 4, 4, 6), width=(128, 256, 256, 384, 512), tokens=(2048, 2048, 2048, 2048, 2048)),
         _sizes(n_layer=(1, 2, 2), width=(32, 32, 64), tokens=(128, 128, 128)),
     ),
     "shard": Kind(
         "a shard of the residual stream's covariance", "tokens × (parameters + depths × d²)",
         lambda tokens, n_layer, width: tokens * (block_parameters(n_layer, width) + (n_layer + 1) * width**2), shard,
-        _sizes(n_layer=(2, 2, 4, 4), width=(256, 384, 384, 512), tokens=(4096, 4096, 4096, 4096)),
+        _sizes(n_layer=(2, 2, 4, 4), width=(128, 256, 384, 512), tokens=(4096, 4096, 4096, 4096)),
         _sizes(n_layer=(1, 2, 2), width=(32, 32, 64), tokens=(2048, 2048, 2048)),
         "depths × d²", lambda tokens, n_layer, width: (n_layer + 1) * width**2,
     ),
@@ -159,7 +158,7 @@ def measured(name: str, quick: bool) -> dict:
     kind = KINDS[name]
     sizes = kind.quick if quick else kind.sizes
     units = [kind.units(**size) for size in sizes]
-    seconds = [cpu_seconds(kind.prepare(**size), 1 if quick else 3) for size in sizes]
+    seconds = [cpu_seconds(kind.prepare(**size), 1 if quick else 2) for size in sizes]
     grown = measure.growth("CPU time", kind.unit, units, seconds, 1.0)
     found = {"unit": kind.unit, "what": kind.what, "sizes": list(map(dict, sizes)), "growth": grown._asdict()}
     found["cost"] = seconds[-1] / units[-1]
@@ -274,7 +273,7 @@ def _section(result: Mapping) -> str:
     if result["quick"]:
         lines += ["Quick run: sizes too small to extrapolate from.", ""]
     lines += ["| work | unit | sizes in units | exponent | CPU time per 10⁹ units | memory |", "|---" * 6 + "|"]
-    lines += [_kind_row(kind) for kind in found.values()]
+    lines += [_kind_row(found[name]) for name in KINDS]
     lines += ["", "| experiment | CPU time | " + " | ".join(f"{n} worker{'s' * (n > 1)}" for n in WORKERS)]
     lines[-1] += " | memory of a worker | |"
     lines += ["|---" * (len(WORKERS) + 4) + "|", *(_plan_row(plan, found) for plan in plans(found))]
@@ -315,26 +314,28 @@ def _digits(value: float) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure everything, save it under the machine's name and write the tables; 0 when done."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND", help=", ".join(KINDS))
     parser.add_argument("--quick", action="store_true", help="tiny sizes: shows that it works, not what it costs")
     parser.add_argument("--out", type=Path, default=paths.ROOT, help="folder that holds benchmarks/results and docs")
     options = parser.parse_args(arguments)
     stamp = measure.stamp(1)
     with runtime.threads(1):
-        kinds = {}
-        for name in KINDS:
-            kinds[name] = measured(name, options.quick)
-            print(f"{name}: exponent {kinds[name]['growth']['exponent']:.2f}", flush=True)
-    save({"stamp": stamp, "quick": options.quick, "kinds": kinds}, options.out)
+        for name in options.only:
+            kind = measured(name, options.quick)
+            save({name: kind}, stamp, options.quick, options.out)
+            print(f"{name}: exponent {kind['growth']['exponent']:.2f}", flush=True)
     return 0
 
 
-def save(result: Mapping, out: Path) -> None:
-    """Write the results beside those of other machines, and the tables of all of them into the page."""
+def save(kinds: Mapping, stamp: Mapping, quick: bool, out: Path) -> None:
+    """Write the results among those of this machine, and the tables of all machines that are complete into the page."""
     folder, page = out / "benchmarks" / "results" / "scaling", out / "docs" / "scaling.md"
-    file = folder / f"{measure.machine(result['stamp'])}{'-quick' if result['quick'] else ''}.json"
-    content = json.dumps(result, indent=1, ensure_ascii=False, default=np.ndarray.tolist) + "\n"
-    paths.write_atomically(file, content.encode())
+    file = folder / f"{measure.machine(stamp)}{'-quick' if quick else ''}.json"
+    before = json.loads(file.read_text())["kinds"] if file.exists() else {}
+    content = json.dumps({"stamp": stamp, "quick": quick, "kinds": before | kinds}, indent=1, ensure_ascii=False)
+    paths.write_atomically(file, f"{content}\n".encode())
     found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    found = {name: each for name, each in found.items() if set(each["kinds"]) >= set(KINDS)}
     shown = {name: each for name, each in found.items() if not each["quick"]} or found
     text = page.read_text() if page.exists() else (paths.ROOT / "docs" / "scaling.md").read_text()
     paths.write_atomically(page, readme.replaced(text, "scaling", tables(shown)).encode())
