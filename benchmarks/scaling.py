@@ -1,9 +1,9 @@
 """What a unit of work costs, how each kind of experiment grows, and what larger ones would take.
 
 `python -m benchmarks.scaling [--only KIND ...] [--quick] [--out FOLDER]` measures in one thread, saves each kind to
-benchmarks/results/scaling/ and writes the tables of docs/scaling.md. A kind of experiment has a number of *units* for each size, such as n² m for a
-step of descent: its cost is proportional to them if the fitted exponent is 1. Seconds are CPU seconds, the least of a
-few repeats, so that other work on the machine counts little.
+benchmarks/results/scaling/ and writes the tables of docs/scaling.md. A kind of experiment has a number of *units* for
+each size, such as n² m for a step of descent: its cost is proportional to them if the fitted exponent is 1. Seconds are
+CPU seconds, the least of a few repeats, so that other work on the machine counts little.
 """
 
 import argparse

@@ -70,7 +70,7 @@ def backend(client) -> Iterator[None]:
         if client.status == "running" and not isinstance(error, FutureCancelledError):
             raise
         raise ConnectionError(
-            f"the Dask scheduler {client._start_arg} was lost: finished results are kept, start the run again"
+            f"the Dask scheduler {os.environ.get(runtime.CLUSTER)} was lost: finished results are kept, start the run again"
         ) from error
 
 

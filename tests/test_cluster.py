@@ -209,7 +209,7 @@ def test_a_worker_computes_one_task_at_a_time():
     assert problem == "worker tcp://here:1: it runs 4 tasks at once: allowed is 1 (dask worker --nthreads 1)"
 
 
-def test_a_lost_scheduler_ends_the_sweep(toy_run, tmp_path, monkeypatch):
+def test_a_lost_scheduler_ends_the_sweep(monkeypatch):
     program = (
         "import sys; from distributed import LocalCluster\n"
         "if __name__ == '__main__':\n"
@@ -217,7 +217,8 @@ def test_a_lost_scheduler_ends_the_sweep(toy_run, tmp_path, monkeypatch):
         "    print(cluster.scheduler_address, flush=True); import time; time.sleep(600)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    client = cluster._connect(process.stdout.readline().strip())
+    monkeypatch.setenv(runtime.CLUSTER, process.stdout.readline().strip())
+    client = cluster._connect(os.environ[runtime.CLUSTER])
     threading.Timer(1, process.kill).start()
     started = time.monotonic()
     with pytest.raises(ConnectionError, match="the Dask scheduler tcp://.* was lost"), cluster.backend(client):
