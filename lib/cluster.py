@@ -23,7 +23,8 @@ from lib import codedigest, paths, processes, runtime
 
 ALLOWED = "tcp://HOST:PORT or tls://HOST:PORT of a running Dask scheduler, or local:N for N worker processes here"
 PATIENCE = 5  # seconds that a scheduler may take to answer, and a first worker to join it
-STARTING = 120  # seconds that a cluster of this machine may take to start
+STARTING = 300  # seconds that a cluster of this machine may take to start, however busy it is
+CROWD = 4  # worker processes for each core, at most
 
 
 class NotStarted(RuntimeError):
@@ -44,7 +45,9 @@ def check(request: str, device: str = "cpu") -> None:
 def local_workers(request: str) -> int | None:
     """Return the N of `local:N`, None for the address of a scheduler; ValueError for anything else."""
     kind, _, rest = request.partition(":")
-    if kind == "local" and rest.isdecimal() and int(rest) >= 1:
+    if kind == "local" and re.fullmatch("[1-9][0-9]{0,5}", rest):
+        most = CROWD * runtime.cores()
+        runtime.check(int(rest) <= most, "dask", request, f"local:1 to local:{most} on this machine")
         return int(rest)
     address = re.fullmatch(r"(?:tcp|tls)://(?:[\w.-]+|\[[0-9a-fA-F:.]+\]):(\d{1,5})", request, re.ASCII)
     runtime.check(address is not None and 1 <= int(address[1]) <= 65535, "dask", request, ALLOWED)
@@ -69,9 +72,8 @@ def backend(client) -> Iterator[None]:
     except Exception as error:
         if client.status == "running" and not isinstance(error, FutureCancelledError):
             raise
-        raise ConnectionError(
-            f"the Dask scheduler {os.environ.get(runtime.CLUSTER)} was lost: finished results are kept, start the run again"
-        ) from error
+        lost = f"the Dask scheduler {os.environ.get(runtime.CLUSTER)} was lost"
+        raise ConnectionError(f"{lost}: finished results are kept, start the run again") from error
 
 
 def worker_problem(library: str, versions: Mapping[str, str], device: str, dask_worker=None) -> str | None:
@@ -116,7 +118,7 @@ def start(n_workers: int, environment: Mapping[str, str]) -> str:
     address = process.stdout.readline().strip()
     timer.cancel()
     if not address:
-        raise NotStarted(f"dask = 'local:{n_workers}': the cluster did not start (its log: {log})")
+        raise NotStarted(f"dask = 'local:{n_workers}': it did not start within {STARTING} s (its log: {log})")
     return address
 
 

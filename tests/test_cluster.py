@@ -239,6 +239,13 @@ def test_malformed_addresses_are_refused(request_):
         cluster.check(request_)
 
 
+def test_a_crowd_of_workers_is_refused(monkeypatch):
+    monkeypatch.setattr(runtime, "cores", lambda: 3)
+    assert cluster.local_workers("local:12") == 12
+    with pytest.raises(ValueError, match="dask = 'local:13': allowed is local:1 to local:12 on this machine"):
+        cluster.check("local:13")
+
+
 @pytest.mark.parametrize(
     ("request_", "n_workers"), [("local:3", 3), ("tcp://node-1.a_b:8786", None), ("tls://[fe80::1]:1", None)]
 )
@@ -269,7 +276,7 @@ def test_without_dask_the_extra_is_named(monkeypatch):
 
 def test_a_cluster_that_does_not_start_is_an_error(monkeypatch):
     monkeypatch.setattr(cluster.sys, "executable", "/bin/false")
-    with pytest.raises(cluster.NotStarted, match="dask = 'local:2': the cluster did not start"):
+    with pytest.raises(cluster.NotStarted, match="dask = 'local:2': it did not start within .*log.txt"):
         cluster.start(2, dict(os.environ))
 
 
