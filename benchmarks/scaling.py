@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks import measure
-from lib import covariance, incidental, language, optimizers, paths, readme, runtime, store, train
+from lib import covariance, incidental, language, paths, readme, runtime, store, train
 from lib.papers.coding_theory_spectra import shards
 from lib.papers.feature_capacity import phase_diagram
 
@@ -47,8 +47,7 @@ class Kind(NamedTuple):
 
 
 def descent(n: int, m: int, steps: int = 4):
-    start = incidental.initial_weights(n, m, [0]).float()
-    return lambda: optimizers.descend(start, L1, "adamw", steps)
+    return lambda: incidental.train(n, m, L1, [0], method="adamw", n_steps=steps)
 
 
 def flow(n: int, m: int):
@@ -111,12 +110,12 @@ def _sizes(**columns) -> tuple[dict, ...]:
 KINDS = {
     "descent": Kind(
         "a step of AdamW on the incidental loss", "n² m", lambda n, m, steps=4: n * n * m * steps, descent,
-        _sizes(n=(128, 192, 256, 384, 512), m=(512, 768, 1024, 1536, 2048)), _sizes(n=(8, 16, 32), m=(16, 32, 64)),
+        _sizes(n=(128, 192, 256, 384, 768), m=(512, 768, 1024, 1536, 3072)), _sizes(n=(8, 16, 32), m=(16, 32, 64)),
         "weights n m", lambda n, m: n * m,
     ),
     "flow": Kind(
         "the incidental flow until nothing can change, m = 2n", "n² m", lambda n, m: n * n * m, flow,
-        _sizes(n=(48, 64, 96, 128, 192), m=(96, 128, 192, 256, 384)), _sizes(n=(8, 12, 16), m=(16, 24, 32)),
+        _sizes(n=(64, 96, 128, 192, 256), m=(128, 192, 256, 384, 512)), _sizes(n=(8, 12, 16), m=(16, 24, 32)),
         "weights n m", lambda n, m: n * m,
     ),
     "phase diagram": Kind(
