@@ -65,6 +65,7 @@ def scheduler(tmp_path_factory):
             )
             for name, *arguments in commands
         ]
+    assert until(lambda: answers(address), 300)
     yield address
     assert not (elsewhere / "cache" / "results").exists()  # workers stored nothing
     for process in reversed(started):
@@ -80,10 +81,17 @@ def on_cluster(scheduler, monkeypatch):
     monkeypatch.setenv(runtime.CLUSTER, scheduler)
     cluster.client.cache_clear()
     client = cluster.client()
-    client.wait_for_workers(2, timeout=60)
+    client.wait_for_workers(2, timeout=300)
     yield client
     client.close()
     cluster.client.cache_clear()
+
+
+def answers(address):
+    host, _, port = address.removeprefix("tcp://").partition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
 
 
 def free_port():
