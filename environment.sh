@@ -4,7 +4,7 @@
 wanted_packages() {  # the names to import; "test" adds what the tests need
     echo jupyterlab papermill numpy torch torchvision transformers matplotlib seaborn scipy \
         ipykernel ipywidgets joblib nbformat psutil threadpoolctl filelock jaxtyping PIL skimage sklearn
-    [ "${1:-}" = test ] && echo beartype coverage hypothesis packaging pytest pytest_cov yaml ruff
+    [ "${1:-}" = test ] && echo beartype coverage dask distributed hypothesis packaging pytest pytest_cov yaml ruff
     return 0
 }
 

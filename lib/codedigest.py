@@ -50,6 +50,18 @@ def digest(function: Callable) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@cache
+def library() -> str:
+    """Return a hex sha256 of all sources of `lib`, computed once a process as `digest` is.
+
+    Processes that live longer than a run, such as a cluster's workers, are known by it: they may have loaded anything.
+    """
+    whole = hashlib.sha256()
+    for file in sorted((paths.ROOT / "lib").rglob("*.py")):
+        whole.update(f"{file.relative_to(paths.ROOT)}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return whole.hexdigest()
+
+
 def _module_file(module: str) -> Path | None:
     if module == "lib" or module.startswith("lib."):
         base = paths.ROOT.joinpath(*module.split("."))

@@ -24,7 +24,7 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
-from lib import config, execute, paths, processes, publish, readme, runtime, upkeep
+from lib import cluster, config, execute, paths, processes, publish, readme, runtime, upkeep
 
 LIMITS = {"smoke": 600, "default": 3600}  # seconds one notebook may take; other profiles have no limit
 
@@ -67,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(listing(papers))
             return 0
         overrides = dict(config.parse(text) for text in options.set)
+        if options.dask:
+            cluster.check(options.dask, options.device)
         jobs = prepare(papers, options, overrides)
     except ValueError as error:
         print(f"run: {error}", file=sys.stderr)
@@ -113,7 +115,8 @@ def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dic
     jobs = []
     for slug, source in papers.items():
         own = {name: value for name, value in overrides.items() if name in fields[slug]}
-        runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=options.device, overrides=own)
+        device = "cpu" if options.dask else options.device  # the cluster has checked it
+        runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=device, overrides=own)
         asked = {"profile": options.profile, "seed": options.seed, "device": options.device, "overrides": own}
         usual = {"profile": "default", "seed": 0, "device": "auto", "overrides": {}}
         parameters = {name: value for name, value in asked.items() if value != usual[name]}
@@ -125,6 +128,7 @@ def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dic
 
 def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], changed: bool) -> int:
     """Execute the jobs, at most `--jobs` at once, publish each that succeeded, and print the table."""
+    at_once = options.jobs or (len(jobs) if options.dask else min(2, runtime.cores()))
     token = uuid.uuid4().hex
     signal.signal(signal.SIGTERM, _interrupt)
     place = paths.published(options.profile, changed)
@@ -134,9 +138,10 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
     upkeep.clear_abandoned()
     _remember(arguments, jobs)
     try:
+        address = _cluster(options.dask, token)
         while waiting or running:
-            while waiting and len(running) < options.jobs:
-                running.append(_launch(waiting.pop(0), token, options.force))
+            while waiting and len(running) < at_once:
+                running.append(_launch(waiting.pop(0), token, options.force, address))
             for job in list(running):
                 _show_progress(job)
                 if _ended(job, limit):
@@ -146,6 +151,9 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
             time.sleep(0.1)
         if place == paths.home() and not any(job.failure for job in jobs):
             readme.update()
+    except cluster.NotStarted as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted: every process that was started is being ended; finished results are kept", file=sys.stderr)
         return 130
@@ -158,18 +166,14 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
     return 1 if any(job.failure for job in jobs) else 0
 
 
-def _launch(job: Job, token: str, force: bool) -> Job:
+def _launch(job: Job, token: str, force: bool, address: str) -> Job:
     job.held = upkeep.hold(job.staging, job.sockets)
     job.sockets.mkdir(mode=0o700)
     execute.write_kernelspec(job.staging / "jupyter")
-    environment = os.environ | {
-        processes.TOKEN: f"{token}/{job.slug}",
+    environment = _environment(f"{token}/{job.slug}", address) | {
         "POLYSEMANTICITY_OUT": str(job.staging),
         "POLYSEMANTICITY_PROGRESS": str(job.staging / "progress.txt"),
         "POLYSEMANTICITY_FORCE": token if force else "",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")])),
-        "PYTHONHASHSEED": "0",
-        "OMP_NUM_THREADS": "1",  # what a notebook computes itself does not depend on the number of cores
         "JUPYTER_PATH": str(job.staging / "jupyter"),
         "IPYTHONDIR": str(job.staging / "ipython"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -188,6 +192,27 @@ def _launch(job: Job, token: str, force: bool) -> Job:
     job.started = time.monotonic()
     print(f"{job.slug}: running {_changes(job.parameters)}", flush=True)
     return job
+
+
+def _environment(token: str, address: str = "") -> dict[str, str]:
+    """The environment of every process that a run starts; `address` is that of the scheduler it computes on."""
+    return os.environ | {
+        processes.TOKEN: token,
+        runtime.CLUSTER: address,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")])),
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",  # what a notebook computes itself does not depend on the number of cores
+    }
+
+
+def _cluster(request: str | None, token: str) -> str:
+    """The scheduler that the run computes on, started if it is to be on this machine; empty without `--dask`."""
+    n_workers = cluster.local_workers(request) if request else None
+    if n_workers is None:
+        return request or ""
+    address = cluster.start(n_workers, _environment(f"{token}/cluster"))
+    print(f"dask: {n_workers} worker{'s' * (n_workers > 1)} at {address}", flush=True)
+    return address
 
 
 def _remember(arguments: list[str], jobs: list[Job]) -> None:
@@ -293,8 +318,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", metavar="SLUG", help="only these notebooks")
     jobs = min(2, runtime.cores())
     parser.add_argument(
-        "--jobs", type=_positive, default=jobs, metavar="N", help=f"notebooks at once (default: {jobs})"
+        "--jobs", type=_positive, metavar="N", help=f"notebooks at once (default: {jobs}; with --dask, all)"
     )
+    parser.add_argument("--dask", metavar="ADDRESS", help=f"compute on a cluster: {cluster.ALLOWED} (docs/scaling.md)")
     parser.add_argument("--device", default="auto", help="auto (CUDA when it is there), cpu, cuda or cuda:N")
     parser.add_argument("--seed", type=int, default=0, help="seed of the whole run (default: 0)")
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="change settings")

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from lib import config
 
+CLUSTER = "POLYSEMANTICITY_DASK"  # in the environment: the Dask scheduler whose workers compute, if there is one
 PACKAGES = ("numpy", "scipy", "torch", "torchvision", "transformers", "scikit-learn", "scikit-image")
 
 
@@ -48,11 +49,12 @@ def start(paper: ModuleType, *, profile: str, seed: int, device: str, overrides:
     """Return the Run of the paper module `lib.papers.<slug>` with its settings resolved and its device present.
 
     Raises ValueError for an unknown profile, field or device, a value that is not allowed, or CUDA asked for and
-    absent.
+    absent; where a cluster computes, its workers need CUDA, not this process.
     """
     check(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0, "seed", seed, "an integer of at least 0")
     cfg = config.resolve(paper.Config(), paper.PROFILES, profile, overrides)
-    chosen = _device(device)
+    elsewhere = device == "cuda" and os.environ.get(CLUSTER)
+    chosen = device if elsewhere else _device(device)
     return Run(paper.SLUG, profile, cfg, seed, str(chosen), dict(overrides), dict(paper.FIGURES))
 
 

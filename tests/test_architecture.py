@@ -14,7 +14,7 @@ LEVELS = {
         "interference", "landscape", "moments", "optimizers", "phases", "plots", "power_law", "projections",
         "ranks", "smoothness", "spectra", "stimuli", "toy_networks", "traces", "winner", "wishart",
     ),
-    2: ("data", "models", "train", "store", "sweep", "language"),
+    2: ("data", "models", "train", "store", "cluster", "sweep", "language"),
     3: ("mine",),
     5: ("notebook", "run", "execute", "publish", "readme", "upkeep"),
 }  # fmt: skip

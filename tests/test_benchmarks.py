@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import measure, table
+from benchmarks import measure, scaling, table
+from lib import paths
 
 
 def test_quick_run_of_everything_writes_results_and_a_page(tmp_path, capsys):
@@ -19,6 +20,30 @@ def test_quick_run_of_everything_writes_results_and_a_page(tmp_path, capsys):
     assert not [name for name, case in found["cases"].items() if "error" in case]
     page = (tmp_path / "docs" / "benchmarks.md").read_text()
     assert all(case["work"] in page for case in found["cases"].values())
+
+
+def test_scaling_measures_a_kind_and_plans_from_it(tmp_path, capsys):
+    assert scaling.main(["--quick", "--out", str(tmp_path)]) == 0
+    (file,) = (tmp_path / "benchmarks" / "results" / "scaling").glob("*-quick.json")
+    kinds = json.loads(file.read_text())["kinds"]
+    assert set(kinds) == set(scaling.KINDS) and all(kind["cost"] > 0 for kind in kinds.values())
+    page = (tmp_path / "docs" / "scaling.md").read_text()
+    assert all(kind["what"] in page for kind in kinds.values()) and "GPT-2 XL on 10⁹ tokens" in page
+    assert page.startswith((paths.ROOT / "docs" / "scaling.md").read_text().partition("<!-- scaling")[0])
+
+
+def test_a_plan_is_units_times_cost_and_the_fit_bounds_it():
+    grown = {"exponent": 1.2, "stderr": 0.1, "sizes": [1.0, 10.0]}
+    found = {"step": {"growth": grown, "cost": 2.0}, "other": {"growth": grown, "cost": 1.0}}
+    plan = scaling.Plan("", {"step": 1000.0, "other": 10.0}, 1, 0.0, "")
+    best, low, high = scaling.seconds_of(plan, found)
+    assert best == 2.0 * 1000 + 10
+    assert low == pytest.approx(20 * 100**1.0 + 10) and high == pytest.approx(20 * 100**1.4 + 10)
+
+
+def test_units_are_those_of_the_published_network():
+    assert scaling.block_parameters(48, 1600) == pytest.approx(1.475e9, rel=1e-3)  # of 1.56e9 with the embeddings
+    assert scaling.incidental_steps() == 7500
 
 
 def case(name, run):

@@ -72,3 +72,12 @@ def test_report_without_a_runner_is_silent(capsys):
 
 def test_versions_name_what_numbers_depend_on():
     assert {"python", "numpy", "torch"} <= set(runtime.versions())
+
+
+def test_cuda_is_needed_where_a_cluster_computes_not_here(toy_paper, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="device = 'cuda': allowed is cpu or auto here"):
+        runtime.start(toy_paper, profile="default", seed=0, device="cuda", overrides={})
+    monkeypatch.setenv(runtime.CLUSTER, "tcp://127.0.0.1:8786")
+    assert runtime.start(toy_paper, profile="default", seed=0, device="cuda", overrides={}).device == "cuda"
+    assert runtime.start(toy_paper, profile="default", seed=0, device="auto", overrides={}).device == "cpu"

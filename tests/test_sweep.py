@@ -41,6 +41,15 @@ def test_results_are_indexed_config_then_seed_and_computed_once(toy_run, tmp_pat
     np.testing.assert_array_equal(first[1][2]["values"], expected)
 
 
+def test_each_yields_the_same_one_at_a_time(toy_run):
+    one_by_one = list(sweep.each(toy_worker.draw, CONFIGS, range(2), toy_run))
+    kept = {path: path.stat().st_mtime_ns for path in store.stored()}
+    rows = sweep.run(toy_worker.draw, CONFIGS, range(2), toy_run)
+    assert len(kept) == 4 and kept == {path: path.stat().st_mtime_ns for path in store.stored()}
+    for result, expected in zip(one_by_one, [result for row in rows for result in row], strict=True):
+        np.testing.assert_array_equal(result["values"], expected["values"])
+
+
 def test_equal_tasks_are_computed_once(toy_run, tmp_path):
     results = sweep.run(toy_worker.draw, [CONFIGS[0], CONFIGS[0]], [0, 0], toy_run)
     assert calls(tmp_path) == 1

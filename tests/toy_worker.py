@@ -4,7 +4,9 @@ import os
 import tempfile
 import time
 
+import joblib
 import numpy as np
+import torch
 
 from lib import runtime
 
@@ -23,3 +25,35 @@ def slow(*, seed, device, index):
     tempfile.mkstemp(dir=os.environ.get("TOY_CALLS"))
     time.sleep(0.3)
     return {"index": index, "values": runtime.rng(index, "data").normal(size=1000)}
+
+
+def rounded(*, seed, device, index, folder):
+    """Sums whose last bits depend on the number of threads; leaves a file per call in `folder`."""
+    tempfile.mkstemp(dir=folder)
+    time.sleep(0.2)
+    generator = runtime.generator(seed, "data")
+    values = torch.randn(300, 300, generator=generator) + index
+    return {"values": (values @ values).numpy(), "sum": float(values.sum())}
+
+
+def nested(*, seed, device):
+    """Starts parallel work of its own, as scikit-learn does: where does it run?"""
+    pids = joblib.Parallel(n_jobs=None)(joblib.delayed(os.getpid)() for _ in range(3))
+    return {"same": set(pids) == {os.getpid()}}
+
+
+def fails(*, seed, device, index):
+    """Refuses its config."""
+    raise ValueError(f"index = {index}: allowed is nothing")
+
+
+def reads(*, seed, device, file, content):
+    """Reads a file whose fingerprint is its content."""
+    with open(file) as opened:
+        return {"length": len(opened.read())}
+
+
+def fingerprint_here(config):
+    """What the file holds on this machine."""
+    with open(config["file"]) as opened:
+        return opened.read()

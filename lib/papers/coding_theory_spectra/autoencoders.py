@@ -120,12 +120,17 @@ CONDITIONS = {
 
 def photograph_nets(cfg, activation: str, dropout: float, width: int) -> dict:
     """Return the settings of `on_photographs` for one ensemble."""
-    content = data.fingerprint(data.photographs(cfg.folder or None)) if cfg.source == "photographs" else ""
     folder = cfg.folder if cfg.source == "photographs" else ""
+    content = fingerprint_here({"folder": folder}) if cfg.source == "photographs" else ""
     return {
         **{"activation": activation, "dropout": dropout, "width": width, "content": content, "folder": folder},
         **{"n_nets": cfg.n_nets, "n_steps": cfg.ae_steps, "n_train": 16384, "batch_size": 64, "lr": 1e-3},
     }
+
+
+def fingerprint_here(config) -> str:
+    """Return the fingerprint of the photographs that a config of `on_photographs` means on this machine."""
+    return data.fingerprint(data.photographs(config["folder"] or None))
 
 
 def feature_nets(cfg, condition: str) -> dict:

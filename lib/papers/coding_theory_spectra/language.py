@@ -80,8 +80,12 @@ CLAIMS: dict[str, Claim] = {
 def settings(cfg) -> dict:
     """Return the settings of `gpt2`: those fields of the paper's Config that it takes, and what the text holds."""
     taken = set(inspect.signature(gpt2).parameters) & set(vars(cfg))
-    content = data.fingerprint(data.english_text(cfg.text or None))
-    return {"content": content + _identity(cfg.checkpoint), **{name: vars(cfg)[name] for name in sorted(taken)}}
+    return {"content": fingerprint_here(vars(cfg)), **{name: vars(cfg)[name] for name in sorted(taken)}}
+
+
+def fingerprint_here(config) -> str:
+    """Return the fingerprint of the text and the checkpoint that a config of `gpt2` means on this machine."""
+    return data.fingerprint(data.english_text(config["text"] or None)) + _identity(config["checkpoint"])
 
 
 def _identity(checkpoint: str) -> str:

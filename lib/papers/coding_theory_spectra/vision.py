@@ -116,9 +116,14 @@ CLAIMS: dict[str, Claim] = {
 
 def network(cfg, dropout: float) -> dict:
     """Return the settings of `vae` for one dropout rate."""
-    content = data.fingerprint(data.photographs(cfg.folder or None)) if cfg.source == "photographs" else "published"
     taken = {name: getattr(cfg, name) for name in inspect.signature(vae).parameters if hasattr(cfg, name)}
-    return {"dropout": dropout, "content": content, **taken}
+    return {"dropout": dropout, "content": fingerprint_here(taken), **taken}
+
+
+def fingerprint_here(config) -> str:
+    """Return the fingerprint of the images that a config of `vae` means on this machine."""
+    own = config["source"] == "photographs"
+    return data.fingerprint(data.photographs(config["folder"] or None)) if own else "published"
 
 
 class Images(NamedTuple):
