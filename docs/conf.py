@@ -32,6 +32,7 @@ toc_object_entries = False
 
 html_theme = "sphinx_book_theme"
 html_title = project
+html_context = {"default_mode": "light"}
 html_theme_options = {"show_navbar_depth": 1, "use_download_button": False, "use_fullscreen_button": False}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

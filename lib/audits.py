@@ -57,7 +57,12 @@ def text(plain: str) -> str:
 
 def pages(documents: Mapping[str, object]) -> dict[str, str]:
     """Return all pages by their path; `documents` are the executed notebooks by file name."""
-    found = {"parts/findings.md": readme.findings(), "parts/claims.md": table(), "parts/gallery.md": gallery(), "parts/checks.md": checks()}
+    found = {
+        "parts/findings.md": readme.findings(),
+        "parts/claims.md": table(),
+        "parts/gallery.md": gallery(),
+        "parts/checks.md": checks(),
+    }
     for slug, paper in papers().items():
         names = [name for name, family in families(paper) if family.CLAIMS]
         listed = "\n".join(f"{slug}/{name}" for name in names)
@@ -187,7 +192,8 @@ def _published(slug: str, family: ModuleType) -> list[str]:
 def _figure(slug: str, name: str, family: ModuleType) -> str:
     base = f"/figures/{slug}/{name}"
     alt = text(family.FIGURES[name])
-    files = f"{{download}}`PDF <{base}.pdf>` · {{download}}`drawn numbers <{base}.csv>` · {{download}}`made from <{base}.json>`"
+    named = {"PDF": "pdf", "drawn numbers": "csv", "made from": "json"}
+    files = " · ".join(f"{{download}}`{name} <{base}.{suffix}>`" for name, suffix in named.items())
     return f":::{{figure}} {base}.png\n:alt: {family.FIGURES[name]}\n\n{alt}\n{files}\n:::"
 
 

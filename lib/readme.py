@@ -6,11 +6,15 @@ from collections import Counter
 from pathlib import Path
 
 from lib import notebook, paths
-from lib.claims import CORRECTED, FAILS, HOLDS, VERDICTS
+from lib.claims import CORRECTED, FAILS, HOLDS, NOT_TESTED, UNCLEAR
 
 PARTS = ("picture", "findings", "corrections", "gallery", "claims")
 PICTURE = ("feature_capacity", "figx_phase_diagram")
 COLUMNS = 3  # of the gallery
+COUNTED = {  # a number of claims and ...
+    HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UNCLEAR: "are unclear",
+    NOT_TESTED: "are not tested",
+}  # fmt: skip
 
 # A sentence for each paper and the verdicts that it tells; where a run has others, their number is told instead.
 # {ID: quantity | format} is what was measured.
@@ -75,7 +79,7 @@ def findings() -> str:
     """Return how many claims hold, and one sentence of what was found for every paper."""
     by_paper = _claims()
     rows = [row for rows in by_paper.values() for row in rows]
-    lines = [f"{len(rows)} claims have been tested: {_counted(rows)}.", ""]
+    lines = [f"Of {len(rows)} claims {_counted(rows)}.", ""]
     return "\n".join([*lines, *(f"- {sentence(slug, rows)}" for slug, rows in by_paper.items())])
 
 
@@ -85,9 +89,7 @@ def sentence(slug: str, rows: list[dict]) -> str:
     by_id = {row["id"]: row for row in rows}
     if not told or any(by_id.get(claim, {}).get("verdict") != verdict for claim, verdict in told.items()):
         return f"**{_title(slug)}**: {_counted(rows)}."
-    return re.sub(
-        r"\{([\w-]+): (.+?) \| ([^}]+)\}", lambda m: format(by_id[m[1]]["measured"][m[2]], m[3]), template
-    )
+    return re.sub(r"\{([\w-]+): (.+?) \| ([^}]+)\}", lambda m: format(by_id[m[1]]["measured"][m[2]], m[3]), template)
 
 
 def corrections() -> str:
@@ -132,7 +134,7 @@ def _claims() -> dict[str, list[dict]]:
 
 def _counted(rows: list[dict]) -> str:
     verdicts = Counter(row["verdict"] for row in rows)
-    return ", ".join(f"**{verdicts[verdict]}** {verdict}" for verdict in VERDICTS if verdicts[verdict])
+    return ", ".join(f"**{verdicts[verdict]}** {verb}" for verdict, verb in COUNTED.items() if verdicts[verdict])
 
 
 def _title(slug: str) -> str:

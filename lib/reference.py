@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from lib import config, paths
 
 GROUPS = {
-    "Spectra and exponents": ("spectra", "covariance", "power_law", "wishart", "broken_law", "moments", "cvpca", "exponent_errors"),
+    "Spectra and exponents": (
+        "spectra", "covariance", "power_law", "wishart", "broken_law", "moments", "cvpca", "exponent_errors",
+    ),
     "Random projections and traces": ("projections", "smoothness", "stimuli", "traces"),
     "Information and codes": ("information", "codes", "mine"),
     "Incidental polysemanticity": ("incidental", "flow", "winner", "optimizers", "interference", "hidden_noise"),
@@ -82,13 +84,18 @@ def _inline(code: str | None, formula: str | None, emphasis: str | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\*|_`])", r"\\\1", re.sub(r"^([-+•(]|\w+[.)] )", r"\\\1", text))
+    """Text without any mark-up, and without what would begin a list."""
+    return re.sub(r"^(?=[-+•(#]|\w+[.)] )", r"\\", re.sub(r"([\\*|_`])", r"\\\1", text))
 
 
 def _page(title: str, modules: list[str]) -> str:
     parts = [_heading(title, "=")]
     for module in modules:
-        parts += [_heading(module, "-"), f".. automodule:: {module}", *(_entry(module, *item) for item in public(module))]
+        parts += [
+            _heading(module, "-"),
+            f".. automodule:: {module}",
+            *(_entry(module, *item) for item in public(module)),
+        ]
         if again := _names_of_others(module):
             parts.append(f"Here too, under the same names: {', '.join(f':py:obj:`~{name}`' for name in again)}.")
     return "\n\n".join(parts) + "\n"

@@ -27,13 +27,19 @@ THUMBNAIL = 480  # pixels
 LONG_CELL = 12  # lines; code of a longer cell is folded
 
 
+class NotBuilt(Exception):
+    """Sphinx failed, or warned."""
+
+
 def build() -> Path:
-    """Build docs/_build/html and return its folder; RuntimeError with what Sphinx said where it warned or failed.
+    """Build docs/_build/html and return its folder; `NotBuilt` with what Sphinx said where it warned or failed.
 
     ValueError, with what to do, where Sphinx and its extensions are not installed.
     """
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
-    allowed = "with the packages of the extra `docs` installed: pip install --constraint constraints.txt --editable .[docs]"
+    allowed = (
+        "with the packages of the extra `docs` installed: pip install --constraint constraints.txt --editable .[docs]"
+    )
     runtime.check(not missing, "--site without", ", ".join(missing), allowed)
     place = paths.home() / "docs" / "_build"
     lay_out(sources(), place / "sources")
@@ -46,7 +52,7 @@ def build() -> Path:
         text=True,
     )
     if done.returncode:
-        raise RuntimeError(f"the site was not built:\n{done.stderr.strip()}")
+        raise NotBuilt(f"the site was not built:\n{done.stderr.strip()}")
     return place / "html"
 
 
