@@ -13,6 +13,7 @@ from types import ModuleType
 
 from lib import claims, notebook, paths, readme
 
+CORRECTION = {claims.CORRECTED: "Corrected statement", claims.HOLDS: "A sharper statement"}
 JUDGED = re.compile(r'paper\.CLAIMS\["([A-Z]+-\d+)"\],')
 
 
@@ -123,40 +124,39 @@ def audit(slug: str, name: str, family: ModuleType, explained: Mapping[str, str]
 
 
 def explanations(document) -> dict[str, str]:
-    """Return by claim what an executed notebook says after judging it, up to the next heading or claim."""
-    found, current = {}, None
+    """Return by claim what an executed notebook says in the section that judges it: after that cell, else before it."""
+    before, after, said = {}, {}, []
     for cell in document.cells:
-        if ids := judged_in(cell):
-            current = ids[-1]
-            found |= dict.fromkeys(ids, "")
-        elif cell.cell_type == "markdown" and cell.source.startswith("#"):
-            current = None
-        elif current and cell.cell_type == "markdown":
-            found[current] += cell.source + "\n\n"
-        if current and cell.cell_type == "code":
-            for output in cell.outputs:
-                said = output.get("data", {}).get("text/markdown", "")
-                if said and not re.search(r"^[#|]", said, re.MULTILINE):
-                    found[current] += said + "\n\n"
-    return found
+        if cell.cell_type == "markdown" and cell.source.startswith("#"):
+            said = []
+            continue
+        for claim in judged_in(cell):
+            before[claim], said = said, []
+            after[claim] = said
+        said += [cell.source] if cell.cell_type == "markdown" else _said(cell)
+    return {claim: "\n\n".join(after[claim] or before[claim]) for claim in after}
+
+
+def _said(cell) -> list[str]:
+    """What a cell shows as text, without what has headings of its own."""
+    shown = [output.get("data", {}).get("text/markdown", "") for output in cell.get("outputs", ())]
+    return [text for text in shown if text and not re.search(r"^#", text, re.MULTILINE)]
 
 
 def _claim(slug: str, family: ModuleType, claim: claims.Claim, row: Mapping, explained: str | None) -> list[str]:
-    parts = [f"({label(claim.id)})=\n## {claim.id}", _rubric("We expected" if _ours(claim) else "The paper says")]
+    says = "We expected" if claim.source.startswith(("ours", "our ")) else "The paper says"
+    parts = [f"({label(claim.id)})=\n## {claim.id}: {row['verdict']}", _rubric(says)]
     parts += [f"{text(claim.claim)}.", f"*{text(claim.source)}: {text(claim.paper)}.*"]
-    parts += [_rubric("What happens"), f"**{_verdict(row)}**", _measured(claim, row)]
+    parts += [_rubric("What happens"), _verdict(row), _measured(claim, row)]
     parts += [f"The intervals: {text(row['error'])}." if row["error"] else ""]
     parts += [_figure(slug, row["figure"], family) if row["figure"] else ""]
     parts += [_rubric("Why"), text(row["note"])]
     if explained is not None:
         parts += [explained.strip(), f"The experiment is in [the notebook](#{label(claim.id)}-in-notebook)."]
     if claim.correction:
-        parts += [_rubric("Corrected statement"), f"{text(claim.correction[0].upper() + claim.correction[1:])}."]
+        parts += [_rubric(CORRECTION.get(row["verdict"], "Corrected statement, which does not hold either"))]
+        parts += [f"{text(claim.correction[0].upper() + claim.correction[1:])}."]
     return [part for part in [*parts, _rubric("Why this rule"), text(claim.reason)] if part]
-
-
-def _ours(claim: claims.Claim) -> bool:
-    return claim.source.startswith(("ours", "our "))
 
 
 def _rubric(title: str) -> str:
@@ -182,7 +182,8 @@ def _short(value: float | None) -> str:
 
 
 def _verdict(row: Mapping) -> str:
-    return f"{notebook.MARKS[row['verdict']].replace('*', '')} {row['verdict']}"
+    mark, kind = notebook.MARKS[row["verdict"]].replace("*", ""), row["verdict"].replace(" ", "-")
+    return f"[{mark} {row['verdict']}]{{.verdict .{kind}}}"
 
 
 def _published(slug: str, family: ModuleType) -> list[str]:

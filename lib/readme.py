@@ -11,10 +11,7 @@ from lib.claims import CORRECTED, FAILS, HOLDS, NOT_TESTED, UNCLEAR
 PARTS = ("picture", "findings", "corrections", "gallery", "claims")
 PICTURE = ("feature_capacity", "figx_phase_diagram")
 COLUMNS = 3  # of the gallery
-COUNTED = {  # a number of claims and ...
-    HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UNCLEAR: "are unclear",
-    NOT_TESTED: "are not tested",
-}  # fmt: skip
+COUNTED = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UNCLEAR: UNCLEAR, NOT_TESTED: NOT_TESTED}
 
 # A sentence for each paper and the verdicts that it tells; where a run has others, their number is told instead.
 # {ID: quantity | format} is what was measured.
@@ -89,7 +86,11 @@ def sentence(slug: str, rows: list[dict]) -> str:
     by_id = {row["id"]: row for row in rows}
     if not told or any(by_id.get(claim, {}).get("verdict") != verdict for claim, verdict in told.items()):
         return f"**{_title(slug)}**: {_counted(rows)}."
-    return re.sub(r"\{([\w-]+): (.+?) \| ([^}]+)\}", lambda m: format(by_id[m[1]]["measured"][m[2]], m[3]), template)
+    return re.sub(
+        r"\{([\w-]+): (.+?) \| ([^}]+)\}",
+        lambda m: format(by_id[m[1]]["measured"][m[2]], m[3]).replace("-", "−"),
+        template,
+    )
 
 
 def corrections() -> str:

@@ -58,7 +58,7 @@ def public(module: str) -> Iterator[tuple[str, str]]:
 
 def process(app, what, name, thing, options, lines: list[str]) -> None:
     """Turn the lines of a docstring into reStructuredText, in place, as Sphinx asks for it."""
-    plain = "\n".join(lines).strip()
+    plain = "\n".join(lines).strip("\n")
     if plain.startswith("Alias for field number"):
         plain = ""
     lines[:] = "\n\n".join(map(_paragraph, re.split(r"\n\s*\n", plain))).split("\n") if plain else []
