@@ -21,7 +21,7 @@ myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "attrs_inline"
 smartquotes = False
 
 mathjax_path = "tex-svg-full.js"
-mathjax4_config = mathjax3_config = {"svg": {"fontCache": "none"}, "options": {"enableMenu": False}}
+mathjax4_config = mathjax3_config = {"options": {"enableMenu": False}}
 
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True

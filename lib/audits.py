@@ -146,17 +146,21 @@ def _said(cell) -> list[str]:
 def _claim(slug: str, family: ModuleType, claim: claims.Claim, row: Mapping, explained: str | None) -> list[str]:
     says = "We expected" if claim.source.startswith(("ours", "our ")) else "The paper says"
     parts = [f"({label(claim.id)})=\n## {claim.id}: {row['verdict']}", _rubric(says)]
-    parts += [f"{text(claim.claim)}.", f"*{text(claim.source)}: {text(claim.paper)}.*"]
+    parts += [_sentence(claim.claim), f"*{text(claim.source)}: {text(claim.paper)}.*"]
     parts += [_rubric("What happens"), _verdict(row), _measured(claim, row)]
-    parts += [f"The intervals: {text(row['error'])}." if row["error"] else ""]
+    parts += [_sentence(f"Intervals: {row['error']}") if row["error"] else ""]
     parts += [_figure(slug, row["figure"], family) if row["figure"] else ""]
-    parts += [_rubric("Why"), text(row["note"])]
+    parts += [_rubric("Why"), _sentence(row["note"])]
     if explained is not None:
         parts += [explained.strip(), f"The experiment is in [the notebook](#{label(claim.id)}-in-notebook)."]
     if claim.correction:
         parts += [_rubric(CORRECTION.get(row["verdict"], "Corrected statement, which does not hold either"))]
-        parts += [f"{text(claim.correction[0].upper() + claim.correction[1:])}."]
+        parts += [_sentence(claim.correction)]
     return [part for part in [*parts, _rubric("Why this rule"), text(claim.reason)] if part]
+
+
+def _sentence(plain: str) -> str:
+    return text(f"{plain[0].upper()}{plain[1:].rstrip('.')}.") if plain else ""
 
 
 def _rubric(title: str) -> str:

@@ -67,6 +67,8 @@ def process(app, what, name, thing, options, lines: list[str]) -> None:
 def _paragraph(block: str) -> str:
     if block.startswith("    "):
         return "::\n\n" + block
+    if block.startswith("- "):
+        return "\n".join(f"* {_paragraph(item)}" for item in re.split(r"\n- ", block[2:]))
     joined = " ".join(block.split())
     if displayed := re.fullmatch(r"\$\$(.+)\$\$", joined):
         return f".. math:: {displayed[1]}"
@@ -103,7 +105,7 @@ def _page(title: str, modules: list[str]) -> str:
 
 def _entry(module: str, kind: str, name: str) -> str:
     if kind == "data":
-        return f".. py:data:: {module}.{name}\n   :value: {_value(getattr(importlib.import_module(module), name))}"
+        return f".. py:data:: {module}.{name}\n   :value: {_value(module, name)}"
     if module.startswith("lib.papers.") and name == "Config":
         return f".. autoclass:: {module}.{name}\n   :no-members:\n\n{_settings(module)}"
     members = "\n   :members:\n   :undoc-members:" if kind == "class" else ""
@@ -118,10 +120,14 @@ def _settings(module: str) -> str:
     return "\n".join(lines)
 
 
-def _value(thing) -> str:
-    """A constant as text, where that is short."""
-    written = " ".join(repr(thing).split())
-    return written if len(written) <= 100 and " at 0x" not in written else f"a {type(thing).__name__}"
+def _value(module: str, name: str) -> str:
+    """A constant as its module writes it, where that is short."""
+    for node in ast.parse(_path(module).read_text()).body:
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            written = " ".join(ast.unparse(node.value).split())
+            return written if len(written) <= 100 else f"a {type(node.value).__name__.lower()} of the module"
+    return "…"  # one of several that are bound at once
 
 
 def _names_of_others(module: str) -> list[str]:

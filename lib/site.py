@@ -125,6 +125,8 @@ def page(document) -> nbformat.NotebookNode:
         cell.metadata["mystnb"] = {"image": {"alt": alt}}
         if cell.source.count("\n") >= LONG_CELL:
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+        if "show_claims(" in cell.source:
+            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "wide-table"]
         for claim in audits.judged_in(cell):
             section.source = f"({audits.label(claim)}-in-notebook)=\n{section.source}"
     return document

@@ -86,13 +86,7 @@ class Browser:
             target = json.load(answer)
         page = Page(target["webSocketDebuggerUrl"], timeout)
         self.pages.append(page)
-        page.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=self.width,
-            height=self.height,
-            deviceScaleFactor=1,
-            mobile=False,
-        )
+        page.resize(self.width, self.height)
         page.goto(url, timeout)
         return page
 
@@ -130,6 +124,10 @@ class Page:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{url} did not load within {timeout} s")
             time.sleep(0.02)
+
+    def resize(self, width: int, height: int) -> None:
+        """Give this tab another size in CSS pixels."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def close(self) -> None:
         """Close the tab."""
