@@ -201,7 +201,7 @@ class Allocation(NamedTuple):
 
 
 def optimal_allocation(importance, kurtosis, dims) -> Allocation:
-    r"""Capacities, norms, price and loss of the best quadratic model with `dims` dimensions; exact, O(N log N), float64.
+    r"""Capacities, norms, price, loss of the best quadratic model with `dims` dimensions; exact, O(N log N), float64.
 
     Source: the paper's constrained optimum, min Σ L_i(C_i) with Σ C_i = D; `realise` shows that weights reach it for
     every integer D. kurtosis > 3: $C_i=\mathrm{clip}((a_iv_i/\lambda-2)/(a_i-2),0,1)$, unique; λ is found exactly, by

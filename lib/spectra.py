@@ -45,7 +45,7 @@ def participation_ratio(spectrum: Spectrum) -> float:
 
 
 def effective_rank(spectrum: Spectrum) -> float:
-    r"""Return $\exp(-\sum_i p_i\ln p_i)$ of the normalised eigenvalues p (RankMe: of singular values); needs no fit window."""
+    r"""Return $\exp(-\sum_i p_i\ln p_i)$ of the shares p of eigenvalues (RankMe: of singular values); no fit window."""
     values = _positive_total(spectrum)
     share = values[values > 0] / values.sum()
     return float(np.exp(-(share * np.log(share)).sum()))
