@@ -10,6 +10,11 @@ from lib.claims import CORRECTED, FAILS, HOLDS, NOT_TESTED, UNCLEAR
 
 PARTS = ("picture", "findings", "corrections", "gallery", "claims")
 PICTURE = ("feature_capacity", "figx_phase_diagram")
+SHOWN = {  # unfolded, one for each paper
+    "coding_theory_spectra": "figx_smoothness",
+    "incidental_polysemanticity": "fig3_counts",
+    "feature_capacity": "figx_allocation",
+}
 COLUMNS = 3  # of the gallery
 COUNTED = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UNCLEAR: UNCLEAR, NOT_TESTED: NOT_TESTED}
 
@@ -105,16 +110,22 @@ def _correction(row: dict) -> str:
 
 
 def gallery() -> str:
-    """Return the figures of every paper as a folded table of linked pictures."""
-    lines = []
+    """Return a picture of every paper, and folded up all of its figures."""
+    files = {slug: paths.home() / "figures" / slug / f"{name}.json" for slug, name in SHOWN.items()}
+    lines = _table([_linked(slug, file) for slug, file in files.items() if file.exists()])
     for slug in _claims():
         cells = [_linked(slug, file) for file in sorted((paths.home() / "figures" / slug).glob("fig*.json"))]
         lines += [f"<details><summary>{_title(slug)}: {len(cells)} figures</summary>", ""]
-        lines += [f"|{' |' * COLUMNS}", f"|{'---|' * COLUMNS}"]
-        cells += [""] * (-len(cells) % COLUMNS)
-        lines += [f"| {' | '.join(cells[k : k + COLUMNS])} |" for k in range(0, len(cells), COLUMNS)]
-        lines += ["", "</details>", ""]
+        lines += _table(cells)
+        lines += ["</details>", ""]
     return "\n".join(lines).rstrip()
+
+
+def _table(cells: list[str]) -> list[str]:
+    """The lines of a table without a head, and an empty one; nothing where there are no cells."""
+    cells = cells + [""] * (-len(cells) % COLUMNS)
+    rows = [f"| {' | '.join(cells[k : k + COLUMNS])} |" for k in range(0, len(cells), COLUMNS)]
+    return [f"|{' |' * COLUMNS}", f"|{'---|' * COLUMNS}", *rows, ""] if rows else []
 
 
 def claims() -> str:

@@ -4,10 +4,11 @@ import re
 import urllib.parse
 from html.parser import HTMLParser
 
+import nbformat
 import pytest
 from browser import Browser, needs_chromium, served
 
-from lib import audits, paths, reference, site
+from lib import audits, paths, publish, reference, site
 
 PROBLEMS = r"""
 (async () => {
@@ -140,6 +141,17 @@ def test_sources_keep_to_their_folder_and_go_when_they_are_gone(tmp_path):
     site.lay_out({"a.md": "one", "c.md": tmp_path / "a.md"}, tmp_path)
     assert (tmp_path / "a.md").stat().st_mtime_ns == stamp and (tmp_path / "c.md").read_text() == "one"
     assert not (tmp_path / "in" / "b.md").exists()
+
+
+def test_a_run_that_publishes_leaves_the_pages_written_by_hand(tmp_path):
+    staging, place = tmp_path / "staging", tmp_path / "place"
+    (staging / "figures" / "toy").mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(), staging / "01_toy.ipynb")
+    (place / "docs" / "how_to").mkdir(parents=True)
+    (place / "docs" / "how_to" / "a.md").write_text("by hand")
+    publish.publish("toy", staging / "01_toy.ipynb", place)
+    assert (place / "docs" / "01_toy.ipynb").exists()
+    assert (place / "docs" / "how_to" / "a.md").read_text() == "by hand"
 
 
 def test_without_sphinx_it_says_what_to_install(monkeypatch):
