@@ -105,7 +105,9 @@ def _page(title: str, modules: list[str]) -> str:
 
 def _entry(module: str, kind: str, name: str) -> str:
     if kind == "data":
-        return f".. py:data:: {module}.{name}\n   :value: {_value(module, name)}"
+        value = _value(module, name)
+        shown = f"\n   :value: {value}" if 0 < len(value) <= 100 else ""
+        return f".. py:data:: {name}\n   :module: {module}{shown}"
     if module.startswith("lib.papers.") and name == "Config":
         return f".. autoclass:: {module}.{name}\n   :no-members:\n\n{_settings(module)}"
     members = "\n   :members:\n   :undoc-members:" if kind == "class" else ""
@@ -121,13 +123,12 @@ def _settings(module: str) -> str:
 
 
 def _value(module: str, name: str) -> str:
-    """A constant as its module writes it, where that is short."""
+    """A constant as its module writes it; nothing where one statement binds several."""
     for node in ast.parse(_path(module).read_text()).body:
         targets = getattr(node, "targets", [getattr(node, "target", None)])
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            written = " ".join(ast.unparse(node.value).split())
-            return written if len(written) <= 100 else f"a {type(node.value).__name__.lower()} of the module"
-    return "…"  # one of several that are bound at once
+            return " ".join(ast.unparse(node.value).split())
+    return ""
 
 
 def _names_of_others(module: str) -> list[str]:
