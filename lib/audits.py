@@ -25,9 +25,10 @@ def papers() -> dict[str, ModuleType]:
 
 
 def families(paper: ModuleType) -> Iterator[tuple[str, ModuleType]]:
-    """Yield name and module of each family of experiments of a paper, in the order of their first claims."""
+    """Yield name and module of each family of experiments of a paper, in the order of their first claims; a paper in
+    one file is its own family."""
     found = [module for module in vars(paper).values() if hasattr(module, "FIGURES") and hasattr(module, "CLAIMS")]
-    for module in sorted(found, key=lambda module: min(module.CLAIMS, default="~")):
+    for module in sorted(found or [paper], key=lambda module: min(module.CLAIMS, default="~")):
         yield module.__name__.rpartition(".")[2], module
 
 

@@ -32,9 +32,9 @@ def pages() -> dict[str, str]:
     grouped = {name for names in GROUPS.values() for name in names}
     rest = tuple(name for name in _modules() if name not in grouped)
     groups = {title: [f"lib.{name}" for name in names] for title, names in {**GROUPS, RUN: rest}.items()}
-    for package in sorted((paths.ROOT / "lib" / "papers").glob("*/__init__.py")):
-        slug = package.parent.name
-        inner = [f"lib.papers.{slug}.{path.stem}" for path in sorted(package.parent.glob("[a-z]*.py"))]
+    for place in sorted((paths.ROOT / "lib" / "papers").glob("[a-z]*")):
+        slug = place.stem
+        inner = [f"lib.papers.{slug}.{path.stem}" for path in sorted(place.glob("[a-z]*.py"))]
         groups[f"Paper: {slug.replace('_', ' ')}"] = [f"lib.papers.{slug}", *inner]
     found = {f"reference/{_file(title)}.rst": _page(title, modules) for title, modules in groups.items()}
     listed = "\n".join(f"   {_file(title)}" for title in groups)

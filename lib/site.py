@@ -77,7 +77,7 @@ def sources() -> dict[str, bytes | str | Path]:
 
 
 def _by_hand(file: Path) -> bool:
-    return file.suffix in (".md", ".py", ".css", ".js", ".svg") and file.parts[0] != "_build"
+    return file.suffix in (".md", ".py", ".css", ".js", ".svg", ".png") and file.parts[0] != "_build"
 
 
 def guides(written: Iterable[str]) -> str:
