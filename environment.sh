@@ -1,11 +1,16 @@
 # Sourced by run_all.sh and run_tests.sh: finds an environment that has everything, or makes .venv, and sets PYTHON.
 # An active conda or venv environment that can import all packages is used as it is; nothing is ever installed into it.
 
-wanted_packages() {  # the names to import; "test" adds what the tests need
+wanted_packages() {  # the names to import; "test" adds what the tests need, "docs" what the site does
     echo jupyterlab papermill numpy torch torchvision transformers matplotlib seaborn scipy \
         ipykernel ipywidgets joblib nbformat psutil threadpoolctl filelock jaxtyping PIL skimage sklearn
-    [ "${1:-}" = test ] && echo beartype coverage dask distributed hypothesis packaging pytest pytest_cov yaml ruff
-    return 0
+    local extra
+    for extra in "$@"; do
+        case $extra in
+            test) echo beartype coverage dask distributed hypothesis packaging pytest pytest_cov yaml ruff websocket ;;
+            docs) echo myst_nb sphinx_book_theme sphinx-mathjax-offline ;;
+        esac
+    done
 }
 
 has_everything() {  # PYTHON PACKAGE...
@@ -36,9 +41,9 @@ make_environment() {  # what to install: a requirement of this folder, such as "
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable "$1"
 }
 
-find_environment() {  # [test]
+find_environment() {  # [test] [docs]
     local active packages stamp
-    read -ra packages <<<"$(wanted_packages "${1:-}" | tr '\n' ' ')"
+    read -ra packages <<<"$(wanted_packages "$@" | tr '\n' ' ')"
     active=${VIRTUAL_ENV:-${CONDA_PREFIX:-}}
     if [ -n "$active" ] && [ -x "$active/bin/python" ] && has_everything "$active/bin/python" "${packages[@]}"; then
         PYTHON=$active/bin/python
@@ -48,7 +53,7 @@ find_environment() {  # [test]
     PYTHON=$PWD/.venv/bin/python
     stamp=$(cat constraints.txt pyproject.toml | cksum)
     if [ "$(cat .venv/pins 2>/dev/null)" = "$stamp" ] && has_everything "$PYTHON" "${packages[@]}"; then return 0; fi
-    make_environment ".${1:+[$1]}" || return 1
+    make_environment ".${1:+[$(IFS=,; echo "$*")]}" || return 1
     if ! has_everything "$PYTHON" "${packages[@]}"; then say "packages are missing from .venv after the installation"; return 1; fi
     echo "$stamp" >.venv/pins
     say "done: .venv is ready"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Regenerate every figure: ./run_all.sh [--profile P] [--only SLUG ...] [--set FIELD=VALUE ...] … (--help lists all).
-# Sets up .venv first if need be; with --setup it does only that.
+# Sets up .venv first if need be; with --setup it does only that, with --site it builds the documentation site.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./environment.sh
-find_environment
+case " $* " in *" --site "*) find_environment docs ;; *) find_environment ;; esac
 if [ "${1:-}" = --setup ]; then exit 0; fi
 exec "$PYTHON" -m lib.run "$@"

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./environment.sh
-find_environment test
+find_environment test docs
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 if [ $# -gt 0 ]; then exec "$PYTHON" -m pytest "$@"; fi

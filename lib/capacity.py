@@ -32,7 +32,7 @@ PART = 2**22  # numbers of an embedding that are worked on at a time, where it h
 
 
 def feature_capacity(weights: Weights) -> Float[Array, "*ensemble features"]:
-    """Capacity C_i = (W_i·W_i)² / Σ_j (W_i·W_j)² of every feature, between 0 and 1; a zero column has capacity 0.
+    r"""Capacity $C_i = (W_i\cdot W_i)^2/\sum_j (W_i\cdot W_j)^2$ of every feature, from 0 to 1; a zero column has 0.
 
     Source: the paper's definition of capacity, equal to the "feature dimensionality" of Elhage et al. (2022). Σ_i C_i
     ≤ rank W. Unchanged by rotating the embedding space and by one common scale. Same kind of array (numpy or torch)
@@ -70,7 +70,7 @@ def leverage(weights: Weights) -> Float[Array, "*ensemble features"]:
 
 
 def efficiency(weights: Weights) -> PerModel:
-    """Share of the dimensions that the features use, Σ_i C_i / D; 1 exactly for block-semi-orthogonal W of rank D.
+    r"""Share of the dimensions that are used, $\sum_i C_i/D$; 1 exactly for block-semi-orthogonal W of rank D.
 
     Compare with `random_efficiency`: with N >> D even random weights come close to 1. Raises as `feature_capacity`.
     """
@@ -146,7 +146,7 @@ def _block(weights, features, rank):
 
 
 def quadratic_loss(weights: Weights, importance: PerFeature, kurtosis) -> PerModel:
-    """Exact population loss of the quadratic model, L = Σ a_i (v_i − n_i)² + 2 Σ_{i≠j} G_ij².
+    r"""Exact population loss of the quadratic model, $L=\sum_i a_i(v_i-n_i)^2+2\sum_{i\ne j}G_{ij}^2$.
 
     The model predicts Σ v_i x_i² by |W x|² + e with the best constant e, for independent inputs of mean 0, variance 1
     and the given kurtosis; no other moment matters. Source: paper, quadratic model. Raises ValueError for weights
@@ -173,13 +173,13 @@ def gradient_unchecked(w, v, a):
 
 
 def feature_loss(capacity, importance, kurtosis):
-    """Least loss that feature i contributes at capacity C_i, L_i = 2 a v² (1 − C)/(2 + (a − 2) C); elementwise."""
+    r"""Least loss that feature i contributes at capacity C, $L_i=2av^2(1-C)/(2+(a-2)C)$; elementwise."""
     c, v, a = _curve(capacity, importance, kurtosis)
     return 2 * a * v**2 * (1 - c) / (2 + (a - 2) * c)
 
 
 def marginal_benefit(capacity, importance, kurtosis):
-    """What feature i gains from more capacity, −dL_i/dC_i = 2 a² v²/(2 + (a − 2) C)²; elementwise.
+    r"""What feature i gains from more capacity, $-dL_i/dC_i=2a^2v^2/(2+(a-2)C)^2$; elementwise.
 
     From a²v²/2 at C = 0 to 2v² at C = 1: falling in C for kurtosis > 3, constant at 3, rising below 3. Source: paper,
     marginal benefit curves. Raises ValueError for a capacity outside [0, 1], importance ≤ 0, kurtosis ≤ 1.
@@ -201,10 +201,10 @@ class Allocation(NamedTuple):
 
 
 def optimal_allocation(importance, kurtosis, dims) -> Allocation:
-    """Capacities, norms, price and loss of the best quadratic model with `dims` dimensions; exact, O(N log N), float64.
+    r"""Capacities, norms, price, loss of the best quadratic model with `dims` dimensions; exact, O(N log N), float64.
 
     Source: the paper's constrained optimum, min Σ L_i(C_i) with Σ C_i = D; `realise` shows that weights reach it for
-    every integer D. kurtosis > 3: C_i = clip((a_i v_i/λ − 2)/(a_i − 2), 0, 1), unique; λ is found exactly, by
+    every integer D. kurtosis > 3: $C_i=\mathrm{clip}((a_iv_i/\lambda-2)/(a_i-2),0,1)$, unique; λ is found exactly, by
     bisection over the 2N places where a feature starts or saturates (features within N·1e-15 of such a place are put
     on it). kurtosis ≤ 3: the D features with the largest importance get capacity 1, the next one what is left of a
     fractional D. Ties are broken by the lower index; at kurtosis exactly 3 any sharing among tied features has the

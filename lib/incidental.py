@@ -206,12 +206,12 @@ def collision_signs(weights: Weights) -> Signs:
 
 
 def expected_polysemantic(n_features: int, n_neurons: int, model: str = "exclusive") -> float:
-    """Return the expected number of polysemantic neurons if winners are uniform over neurons and signs are fair coins.
+    r"""Return the expected number of polysemantic neurons if winners are uniform over neurons and signs are fair coins.
 
     - "exclusive": each of the 2m slots (neuron, sign) holds one of the n features, the loser of a same-sign collision
-      draws another free slot: n (n − 1) / (2 (2m − 1)). The paper's n² / 4m is its limit.
-    - "independent": the losers go where nobody is: m [1 − 2 (1 − 1/2m)^n + (1 − 1/m)^n].
-    - "free": no interference, any features and signs on a neuron: m [1 − (1 − 1/m)^n − (n/m) (1 − 1/m)^(n−1)].
+      draws another free slot: $n(n-1)/(2(2m-1))$. The paper's $n^2/4m$ is its limit.
+    - "independent": the losers go where nobody is: $m[1-2(1-1/2m)^n+(1-1/m)^n]$.
+    - "free": no interference, any features and signs on a neuron: $m[1-(1-1/m)^n-(n/m)(1-1/m)^{n-1}]$.
 
     Derived here; exact for its model. ValueError for another model, and for more features than slots under "exclusive".
     """

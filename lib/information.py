@@ -84,7 +84,7 @@ class Bounds(NamedTuple):
 
 
 def dropout_capacity_bounds(rate, levels) -> Bounds:
-    """Return the paper's bounds on `dropout_capacity`: (1 - eps)(1 - D) C and (1 - D) C, eps = -log2(1 - 2^-C).
+    r"""Return the paper's bounds on the capacity: $(1-\varepsilon)(1-D)C$, $(1-D)C$; $\varepsilon=-\log_2(1-2^{-C})$.
 
     Source: supplement 2.3, C = log2 q bits per unit. The lower one is weaker than its proof gives: eps is subtracted
     from C there, (1 - D)(C - eps) = (1 - D) log2(q - 1), not a share of it.

@@ -67,7 +67,7 @@ class CountLaw(NamedTuple):
 
 
 def count_law(kurtosis: int | float, ratio: float) -> CountLaw:
-    """Polysemantic features for v_i = ratio^i: ln((kappa − 1)/2)/ln(1/ratio) of them, whatever D is. (Ours.)
+    r"""Polysemantic features for v_i = ratio^i: $\ln((\kappa-1)/2)/\ln(1/\varrho)$ of them, whatever D is. (Ours.)
 
     Smooth approximation, right to about one feature, for D and N − D both larger than the count. Raises ValueError
     for kurtosis ≤ 3 or a ratio outside (0, 1).

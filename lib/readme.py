@@ -1,13 +1,50 @@
-"""The generated parts of README.md: the gallery of figures and the table of claims, between their markers."""
+"""The generated parts of README.md, between their markers: pictures, what was found, the table of claims."""
 
 import json
 import re
 from collections import Counter
+from pathlib import Path
 
 from lib import notebook, paths
-from lib.claims import CORRECTED, HOLDS, VERDICTS
+from lib.claims import CORRECTED, FAILS, HOLDS, NOT_TESTED, UNCLEAR
 
-PARTS = ("findings", "gallery", "claims")
+PARTS = ("picture", "findings", "corrections", "gallery", "claims")
+PICTURE = ("feature_capacity", "figx_phase_diagram")
+SHOWN = {  # unfolded, one for each paper
+    "coding_theory_spectra": "figx_smoothness",
+    "incidental_polysemanticity": "fig3_counts",
+    "feature_capacity": "figx_allocation",
+}
+COLUMNS = 3  # of the gallery
+COUNTED = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UNCLEAR: UNCLEAR, NOT_TESTED: NOT_TESTED}
+
+# A sentence for each paper and the verdicts that it tells; where a run has others, their number is told instead.
+# {ID: quantity | format} is what was measured.
+SENTENCES = {
+    "coding_theory_spectra": (
+        {"CT-05": FAILS, "CT-07": CORRECTED, "CT-16": FAILS},
+        "**Noise does not simply buy redundant, smooth codes**: where the features are known, dropout changes their "
+        "number per unit by {CT-16: features per unit, dropout less none | +.0f}, and random projections turn smooth "
+        "at an exponent of 1 + 2/d for a stimulus of d dimensions ({CT-07: threshold of a, d = 1 | .2f} for one), not "
+        "at 1.",
+    ),
+    "incidental_polysemanticity": (
+        {"IP-01": HOLDS, "IP-04": HOLDS, "IP-09": HOLDS, "IP-10": FAILS, "IP-12": FAILS},
+        "**Neurons are shared by accident, as long as sharing is free**: with two neurons for every feature "
+        "{IP-01: polysemantic neurons at m = 2n | .1f} neurons of a network still have two features, "
+        "{IP-04: share of surviving collisions with opposite signs | .0%} of these pairs with opposite signs; a ReLU "
+        "on the hidden layer leaves {IP-10: count ÷ exact count, ReLU on the hidden layer | .0%} of the predicted "
+        "count, features that are seen together {IP-12: count ÷ exact count, independent features | .0%}.",
+    ),
+    "feature_capacity": (
+        {"FC-03": CORRECTED, "FC-04": HOLDS, "FC-13": CORRECTED},
+        "**Training divides dimensions as the theory says**: where returns diminish, "
+        "{FC-04: share of models in the predicted phase, kurtosis > 3 | .0%} of the models end in the predicted "
+        "phase, and capacity is affine in importance, not proportional; a penalty on interference makes every feature "
+        "monosemantic ({FC-13: polysemantic features at 1.1 × the critical penalty, quadratic | .0f} shared ones are "
+        "left, of {FC-13: polysemantic features at 0.5 × the critical penalty, quadratic | .0f} at half of it).",
+    ),
+}
 
 
 def update() -> None:
@@ -33,31 +70,62 @@ def replaced(text: str, part: str, content: str) -> str:
     return f"{head}{begin}\n{content}\n{end}{tail}"
 
 
+def picture() -> str:
+    """Return the picture under the title, where it has been published."""
+    slug, name = PICTURE
+    file = paths.home() / "figures" / slug / f"{name}.json"
+    return _linked(slug, file) if file.exists() else ""
+
+
 def findings() -> str:
-    """Return how many claims hold, and what was found wherever one does not hold as printed."""
-    rows = [row for rows in _claims().values() for row in rows]
-    verdicts = Counter(row["verdict"] for row in rows)
-    counts = ", ".join(f"**{verdicts[verdict]}** {verdict}" for verdict in VERDICTS if verdicts[verdict])
-    lines = [f"{len(rows)} claims have been tested: {counts}. What does not hold as printed:", ""]
-    lines += [_finding(row) for row in rows if row["verdict"] != HOLDS]
-    return "\n".join(lines).rstrip()
+    """Return how many claims hold, and one sentence of what was found for every paper."""
+    by_paper = _claims()
+    rows = [row for rows in by_paper.values() for row in rows]
+    lines = [f"Of {len(rows)} claims {_counted(rows)}.", ""]
+    return "\n".join([*lines, *(f"- {sentence(slug, rows)}" for slug, rows in by_paper.items())])
 
 
-def _finding(row: dict) -> str:
+def sentence(slug: str, rows: list[dict]) -> str:
+    """Return what was found for a paper in a sentence, whose numbers are those of the rows."""
+    told, template = SENTENCES.get(slug, ({}, ""))
+    by_id = {row["id"]: row for row in rows}
+    if not told or any(by_id.get(claim, {}).get("verdict") != verdict for claim, verdict in told.items()):
+        return f"**{_title(slug)}**: {_counted(rows)}."
+    return re.sub(
+        r"\{([\w-]+): (.+?) \| ([^}]+)\}",
+        lambda m: format(by_id[m[1]]["measured"][m[2]], m[3]).replace("-", "−"),
+        template,
+    )
+
+
+def corrections() -> str:
+    """Return every claim that does not hold as printed, with its correction."""
+    rows = [row for rows in _claims().values() for row in rows if row["verdict"] != HOLDS]
+    return "\n".join(_correction(row) for row in rows)
+
+
+def _correction(row: dict) -> str:
     corrected = f" Corrected: {row['correction']}." if row["verdict"] == CORRECTED else ""
     return f"- **{row['id']}** {row['claim']}: *{row['verdict']}*.{corrected} {row['note']}".rstrip()
 
 
 def gallery() -> str:
-    """Return the figures of every paper as a table of linked pictures with their alt texts."""
-    lines = []
+    """Return a picture of every paper, and folded up all of its figures."""
+    files = {slug: paths.home() / "figures" / slug / f"{name}.json" for slug, name in SHOWN.items()}
+    lines = _table([_linked(slug, file) for slug, file in files.items() if file.exists()])
     for slug in _claims():
-        lines += [f"**[{slug.replace('_', ' ')}](docs/{paths.notebooks()[slug].name})**", "", "| | |", "|---|---|"]
-        cells = [_cell(slug, file) for file in sorted((paths.home() / "figures" / slug).glob("fig*.json"))]
-        cells += [""] * (len(cells) % 2)
-        lines += [f"| {left} | {right} |" for left, right in zip(cells[::2], cells[1::2], strict=True)]
-        lines.append("")
+        cells = [_linked(slug, file) for file in sorted((paths.home() / "figures" / slug).glob("fig*.json"))]
+        lines += [f"<details><summary>{_title(slug)}: {len(cells)} figures</summary>", ""]
+        lines += _table(cells)
+        lines += ["</details>", ""]
     return "\n".join(lines).rstrip()
+
+
+def _table(cells: list[str]) -> list[str]:
+    """The lines of a table without a head, and an empty one; nothing where there are no cells."""
+    cells = cells + [""] * (-len(cells) % COLUMNS)
+    rows = [f"| {' | '.join(cells[k : k + COLUMNS])} |" for k in range(0, len(cells), COLUMNS)]
+    return [f"|{' |' * COLUMNS}", f"|{'---|' * COLUMNS}", *rows, ""] if rows else []
 
 
 def claims() -> str:
@@ -76,7 +144,17 @@ def _claims() -> dict[str, list[dict]]:
     return {slug: json.loads(file.read_text()) for slug, file in files.items() if file.exists()}
 
 
-def _cell(slug: str, file) -> str:
+def _counted(rows: list[dict]) -> str:
+    verdicts = Counter(row["verdict"] for row in rows)
+    return ", ".join(f"**{verdicts[verdict]}** {verb}" for verdict, verb in COUNTED.items() if verdicts[verdict])
+
+
+def _title(slug: str) -> str:
+    return slug.replace("_", " ").capitalize()
+
+
+def _linked(slug: str, file: Path) -> str:
+    """A picture that leads to itself at its full size."""
     alt = re.sub(r"[\[\]|]", "", json.loads(file.read_text())["alt"])
-    picture = f"figures/{slug}/{file.stem}.png"
-    return f"[![{alt}]({picture})]({picture})<br>{alt}"
+    name = f"figures/{slug}/{file.stem}.png"
+    return f"[![{alt}]({name})]({name})"

@@ -24,7 +24,7 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
-from lib import cluster, config, execute, paths, processes, publish, readme, runtime, upkeep
+from lib import cluster, config, execute, paths, processes, publish, readme, runtime, site, upkeep
 
 LIMITS = {"smoke": 600, "default": 3600}  # seconds one notebook may take; other profiles have no limit
 
@@ -62,6 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command:
             print(upkeep.status() if options.command == "status" else upkeep.collect(options.dry_run))
             return 0
+        if options.site:
+            print(f"the site: {os.path.relpath(site.build() / 'index.html')}")
+            return 0
         papers = selected(options.only)
         if options.list:
             print(listing(papers))
@@ -70,9 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dask:
             cluster.check(options.dask, options.device)
         jobs = prepare(papers, options, overrides)
-    except ValueError as error:
+    except (ValueError, site.NotBuilt) as error:
         print(f"run: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, ValueError) else 1
     return run(jobs, options, arguments, changed=bool(overrides) or options.seed != 0)
 
 
@@ -326,6 +329,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="change settings")
     parser.add_argument("--force", action="store_true", help="compute everything again, whatever the store has")
     parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="end a notebook that takes longer")
+    parser.add_argument(
+        "--site", action="store_true", help="build docs/_build/html from what is published, and run nothing"
+    )
     parser.add_argument("--list", action="store_true", help="say what can be run, and run nothing")
     return parser
 

@@ -39,13 +39,13 @@ __all__ = [
 
 
 def participation_ratio(spectrum: Spectrum) -> float:
-    """Return (sum lambda)^2 / sum lambda^2, between 1 and the number of eigenvalues; needs no fit window."""
+    r"""Return $(\sum_i\lambda_i)^2/\sum_i\lambda_i^2$, between 1 and the number of eigenvalues; needs no fit window."""
     values = _positive_total(spectrum)
     return float(values.sum() ** 2 / (values**2).sum())
 
 
 def effective_rank(spectrum: Spectrum) -> float:
-    """Return exp(entropy) of the normalised eigenvalues (RankMe is this for singular values); needs no fit window."""
+    r"""Return $\exp(-\sum_i p_i\ln p_i)$ of the shares p of eigenvalues (RankMe: of singular values); no fit window."""
     values = _positive_total(spectrum)
     share = values[values > 0] / values.sum()
     return float(np.exp(-(share * np.log(share)).sum()))

@@ -1,9 +1,9 @@
-"""What a finite sample does to a spectrum: the large-size theory of Gaussian sample covariances.
+r"""What a finite sample does to a spectrum: the large-size theory of Gaussian sample covariances.
 
 Symbols: population eigenvalues lambda_j, n samples, sample eigenvalues lambda^_i, and v(z), the Stieltjes transform
 of the n x n Gram matrix, which solves Silverstein's equation
 
-    z = -1/v + (1/n) sum_j lambda_j / (1 + lambda_j v).
+$$z=-\frac1v+\frac1n\sum_j\frac{\lambda_j}{1+\lambda_jv}$$
 
 From v follow, in closed form, the number of sample eigenvalues above x and the covariance of two such counts (Bai and
 Silverstein 2004). Both are needed a hair above the real axis only, at z = x exp(i smoothing), which replaces the

@@ -45,7 +45,7 @@ def test_pins_are_exact_and_name_no_address():
 
 def test_conda_environment_names_the_same_packages_and_versions():
     _, entries = conda()
-    assert "--constraint constraints.txt" in entries and "--editable .[test]" in entries
+    assert "--constraint constraints.txt" in entries and "--editable .[test,docs]" in entries
     listed = {canonicalize_name(Requirement(entry).name): Requirement(entry) for entry in entries if entry[0] != "-"}
     assert set(listed) == {canonicalize_name(Requirement(entry).name) for entry in PROJECT["dependencies"]}
     for name, requirement in listed.items():
@@ -69,8 +69,12 @@ def test_setup_looks_for_every_dependency():
         "pytest-cov": "pytest_cov",
         "pyyaml": "yaml",
         "pillow": "PIL",
+        "myst-nb": "myst_nb",
+        "sphinx-book-theme": "sphinx_book_theme",
+        "websocket-client": "websocket",
     }
-    for entry in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]:
+    extras = PROJECT["optional-dependencies"]
+    for entry in [*PROJECT["dependencies"], *extras["test"], *extras["docs"]]:
         name = Requirement(entry).name
         assert re.search(rf"\b{imported_as.get(name, name)}\b", script), name
 
