@@ -6,11 +6,11 @@ and the versions of the packages below it. The process that computed a result st
 finished is lost when the run is killed; two runs at once compute each result once.
 """
 
-import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 
 import filelock
 import joblib
@@ -30,10 +30,16 @@ def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], cont
     runtime.check(len(seeds) > 0, "seeds", seeds, "at least one seed")
     tasks = [_Task(worker, dict(config), int(seed), context) for config in configs for seed in seeds]
     results = {task.key: task.stored() for task in tasks}
-    for wait in (False, True):  # first what no other run is computing
-        missing = list({task.key: task for task in tasks if results[task.key] is None}.values())
-        if missing:
+    wait = False  # first what no other run is computing
+    while missing := list({task.key: task for task in tasks if results[task.key] is None}.values()):
+        try:
             _compute_all(missing, wait, results, context)
+        except BrokenProcessPool:  # a process was killed: by hand, or for want of memory
+            results |= {task.key: task.stored() for task in missing}
+            if all(results[task.key] is None for task in missing):
+                raise
+            runtime.report(f"{worker.__name__}: a process was killed; what it was at is computed again")
+        wait = True
     values = [results[task.key] for task in tasks]
     return [values[start : start + len(seeds)] for start in range(0, len(values), len(seeds))]
 
@@ -56,7 +62,7 @@ class _Task:
         self.threads = run.cfg.threads
         self.code = codedigest.digest(worker)
         self.token = os.environ.get("POLYSEMANTICITY_FORCE", "")
-        identity = {
+        self.identity = {
             "worker": f"{worker.__module__}.{worker.__qualname__}",
             "config": _canonical(config),
             "seed": seed,
@@ -65,8 +71,7 @@ class _Task:
             "code": self.code,
             "versions": runtime.versions(),
         }
-        self.identity = identity
-        self.key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        self.key = store.key(self.identity)
         self.path = store.place(worker.__name__, self.key)
 
     def stored(self) -> dict | None:
@@ -75,7 +80,10 @@ class _Task:
 
 def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run) -> None:
     """Compute the tasks in processes and fill in their results, but for those that another run holds unless `wait`."""
-    parallel = joblib.Parallel(n_jobs=_processes(run, len(tasks)), return_as="generator_unordered", pre_dispatch="all")
+    parallel = joblib.Parallel(
+        n_jobs=_processes(run, len(tasks)), return_as="generator_unordered", pre_dispatch="all",
+        initializer=processes.end_with_parent, initargs=(os.getpid(),),
+    )  # fmt: skip
     by_key = {task.key: task for task in tasks}
     finished = parallel(joblib.delayed(_compute)(task, os.getpid(), wait) for task in tasks)
     for key in runtime.progress(finished, tasks[0].worker.__name__, total=len(tasks)):
@@ -85,7 +93,6 @@ def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run
 def _compute(task: _Task, parent: int, wait: bool) -> str:
     """Compute and store one task in this process unless another has done it or, without `wait`, is at it: its key."""
     if os.getpid() != parent:
-        processes.end_with_parent()
         if codedigest.digest(task.worker) != task.code:
             raise RuntimeError(
                 f"the code that {task.worker.__name__} reaches was edited during the run: start it again"
