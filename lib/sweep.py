@@ -8,6 +8,7 @@ finished is lost when the run is killed; two runs at once compute each result on
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +17,7 @@ import filelock
 import joblib
 import numpy as np
 
-from lib import codedigest, paths, processes, runtime, store
+from lib import checkpoints, codedigest, paths, processes, runtime, store
 
 
 def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], context: runtime.Run) -> list[list[dict]]:
@@ -92,11 +93,8 @@ def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run
 
 def _compute(task: _Task, parent: int, wait: bool) -> str:
     """Compute and store one task in this process unless another has done it or, without `wait`, is at it: its key."""
-    if os.getpid() != parent:
-        if codedigest.digest(task.worker) != task.code:
-            raise RuntimeError(
-                f"the code that {task.worker.__name__} reaches was edited during the run: start it again"
-            )
+    if os.getpid() != parent and codedigest.digest(task.worker) != task.code:
+        raise RuntimeError(f"the code that {task.worker.__name__} reaches was edited during the run: start it again")
     try:
         with store.claim(task.path, wait):
             if task.stored() is None:
@@ -108,10 +106,12 @@ def _compute(task: _Task, parent: int, wait: bool) -> str:
 
 def _compute_and_store(task: _Task) -> None:
     started = time.perf_counter()
-    with runtime.threads(task.threads):
+    unfinished = paths.cache() / "trainings" / task.key
+    with runtime.threads(task.threads), checkpoints.kept(unfinished):
         values = task.worker(seed=task.seed, device=task.device, **task.config)
     identity = {**task.identity, "seconds": time.perf_counter() - started, "token": task.token}
     paths.write_atomically(task.path, store.pack(values, identity))
+    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _processes(run: runtime.Run, n_tasks: int) -> int:

@@ -114,7 +114,7 @@ def _leftovers() -> dict[str, list[Path]]:
     return {
         "damaged results": list((folder / "results").glob("*/*.damaged-*")),
         "half-written files": list(folder.glob("*/**/.*.part")) if idle else [],
-        "unfinished trainings": list((folder / "trainings").glob("*.pt")),
+        "unfinished trainings": list((folder / "trainings").glob("*")),
         "folders of killed runs": abandoned,
     }
 

@@ -7,7 +7,7 @@ import pytest
 from lib import paths
 
 LEVELS = {
-    0: ("config", "paths", "processes", "runtime", "codedigest"),
+    0: ("config", "paths", "processes", "runtime", "codedigest", "checkpoints"),
     1: (
         "architectures", "autoencoders", "broken_law", "capacity", "claims", "codes", "covariance", "cvpca",
         "ensembles", "exponent_errors", "flow", "geometry", "hidden_noise", "incidental", "information",

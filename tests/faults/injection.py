@@ -130,9 +130,7 @@ class Watch:
         fresh = [path for path in now if path not in self.seen]
         found = {path: _content(path) for path in fresh}
         torn = len(list(cache.glob("results/*/*.damaged-*")))  # by this process or another
-        wrong = sum(
-            content is not None and content != self.reference.get(path.stem) for path, content in found.items()
-        )
+        wrong = sum(content is not None and content != self.reference.get(path.stem) for path, content in found.items())
         self.seen = now
         return {"lost": lost, "wrong": wrong, "torn": torn}
 

@@ -59,7 +59,7 @@ def test_kills_of_a_sweep(server, cache, tmp_path, monkeypatch, rng, count, size
             struck = injection.strike(victim, how, rng, "loky", "forkserver")
         status = victim.wait()
         ended = time.monotonic()
-        struck = struck or (tmp_path / "fired").exists() and how == "file operation -9"
+        struck = struck or ((tmp_path / "fired").exists() and how == "file operation -9")
         found = watch.look(cache) | {"orphans": victim.orphans()}
         if struck:
             injected += 1
@@ -115,7 +115,7 @@ def test_kills_of_a_run_of_a_notebook(server, cache, tmp_path, monkeypatch, rng,
             signal, words = ("member -9", [ROLES[how]]) if how in ROLES else (how, [])
             struck = injection.strike(victim, signal, rng, *words)
         status = victim.wait()
-        struck = struck or (tmp_path / "fired").exists() and how == "file operation -9"
+        struck = struck or ((tmp_path / "fired").exists() and how == "file operation -9")
         found = watch.look(cache) | {"orphans": victim.orphans()}
         found["wrong"] += sum(expected.get(name) != content for name, content in visible(outputs).items())
         if status == 0:

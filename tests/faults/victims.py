@@ -1,5 +1,6 @@
 """What is killed: a real sweep and a real run of a notebook, started by a fork server that has imported all they need."""
 
+import importlib
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import joblib
 from joblib.externals.loky.backend import context
 
-from lib import config, publish, run, runtime, sweep
+from lib import checkpoints, config, flow, hidden_noise, publish, run, runtime, sweep, train
 from lib.papers import feature_capacity as paper
 from lib.papers.feature_capacity import bound
 
@@ -64,3 +65,14 @@ def publishing(environment: dict, log: str, new: str, old: str) -> None:
     """Put one folder in another's place."""
     _begin(environment, log)
     publish.replace_folder(Path(new), Path(old))
+
+
+def training(environment: dict, log: str, place: str, settings: dict) -> None:
+    """Compute one result of the worker at `module:name` that stores its state after every step."""
+    _begin(environment, log)
+    checkpoints.EVERY = train.fit.__kwdefaults__["checkpoint_every"] = 0
+    flow.BATCH, hidden_noise.CHUNK = 128, 1000  # small networks, several blocks
+    module, _, name = place.partition(":")
+    cfg = config.resolve(paper.Config(), paper.PROFILES, "smoke", {})
+    worker = getattr(importlib.import_module(f"lib.papers.{module}"), name)
+    sweep.run(worker, [settings], [0], runtime.Run(paper.SLUG, "smoke", cfg, 0, "cpu"))
