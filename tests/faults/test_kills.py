@@ -40,13 +40,15 @@ def undisturbed(server, target, folder, *arguments):
 @pytest.mark.parametrize("forked", [True, False], ids=["forked workers", "workers as users have them"])
 def test_kills_of_a_sweep(server, cache, tmp_path, monkeypatch, rng, count, size, forked):
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(tmp_path / "reference"))
+    if not forked and size(True, False):
+        pytest.skip("only in the full suite")
     undisturbed(server, victims.sweeping, tmp_path / "calm", forked)
     watch = injection.Watch(tmp_path / "reference")
     assert len(watch.reference) == len(victims.CONFIGS)
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(cache))
     seconds = undisturbed(server, victims.sweeping, tmp_path / "calm", forked)  # the fork server is there by now
     shutil.rmtree(cache)
-    wanted, injected = size(6, 168) if forked else size(1, 12), 0
+    wanted, injected = size(6, 168) if forked else 12, 0
     while injected < wanted:
         share = watch.missing(cache) / len(watch.reference)
         how = SWEEP[injected % len(SWEEP)]
@@ -90,6 +92,8 @@ def hidden(folder):
 
 
 def test_kills_of_a_run_of_a_notebook(server, cache, tmp_path, monkeypatch, rng, count, size):
+    if size(True, False):
+        pytest.skip("only in the full suite")
     home, outputs = tmp_path / "home", tmp_path / "home" / "out" / "smoke"
     home.mkdir()
     (home / "notebooks").symlink_to(paths.ROOT / "notebooks")
@@ -103,10 +107,10 @@ def test_kills_of_a_run_of_a_notebook(server, cache, tmp_path, monkeypatch, rng,
     shutil.rmtree(outputs)
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(cache))
     hows = [*SIGNALS, *ROLES, "file operation -9"]
-    wanted, injected = size(2, 35), 0
-    while injected < wanted:
+    injected = 0
+    while injected < 28:
         share = watch.missing(cache) / len(watch.reference)
-        how = hows[(injected + rng.randrange(len(hows)) * (wanted < len(hows))) % len(hows)]
+        how = hows[injected % len(hows)]
         below = rng.choice([cache / "results", cache, outputs])
         environment = injection.trap(tmp_path, rng.randint(1, 60), below) if how == "file operation -9" else {}
         victim = injection.Victim(server, victims.running, tmp_path, command, **environment)

@@ -20,7 +20,7 @@ TRAININGS = [  # every loop that trains, by a worker that uses it
     ("incidental_polysemanticity.winner_takes_all:trained", SMALL | {"arm": "dropout", "l1": 0.05, "time": 3.0}),
     ("incidental_polysemanticity.causes:costs", SMALL | {"l1": 0.3, "opposite": [0.0, 1.0], "same": [1.0, 1.0]}),
     ("incidental_polysemanticity.necessity:autoencoder", SMALL | {"kind": "linear", "l1": 0.1, "n_steps": 40}),
-    ("incidental_polysemanticity.noise:expected_flow", SMALL | {"sigma": 0.15, "n_steps": 60}),
+    ("incidental_polysemanticity.noise:expected_flow", SMALL | {"n_neurons": 8, "sigma": 0.15, "n_steps": 60}),
     ("coding_theory_spectra.error_correction:kept", CODERS | CRITICS | {"task": "learnt"}),
     ("coding_theory_spectra.decoding:modular",
      CODERS | {"function": "x itself", "p": 23, "probe_steps": 10}),

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import resource
 import signal
 import sys
 import warnings
@@ -58,6 +59,8 @@ def _begin(environment: dict, log: str) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
+    if limit := int(os.environ.get("FAULT_FILE_SIZE", 0)):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     killer.install()
 
 
