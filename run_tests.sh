@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Run the tests, with coverage of lib; arguments go to pytest, for example ./run_tests.sh tests/test_capacity.py.
+# With --faults, run the fault suite in full instead (about twelve minutes).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./environment.sh
 find_environment test docs
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
+if [ "${1:-}" = --faults ]; then exec "$PYTHON" -m pytest -p no:cacheprovider tests/faults "$@"; fi
 if [ $# -gt 0 ]; then exec "$PYTHON" -m pytest "$@"; fi
 exec "$PYTHON" -m pytest --cov --cov-report=term

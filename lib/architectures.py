@@ -96,7 +96,7 @@ def train_autoencoders(
         slope = h.mT @ delta + back.mT @ x
         return slope + interference * _interference_gradient(w) if interference else slope, delta.sum(-2)
 
-    w, b = autoencoders.descend(gradient, (start.float(), bias), n_steps, lr)
+    w, b = autoencoders.descend(gradient, (start.float(), bias), n_steps, lr, drawn=generator)
     return Autoencoders(w, b, _test_loss(kind, w, b, weight, inputs, n_test))
 
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lib import capacity
+from lib import capacity, checkpoints
 from lib.runtime import check
 
 Parameters = tuple[Tensor, ...]
@@ -26,9 +26,11 @@ def descend(
     n_steps: int,
     lr: float,
     betas: tuple[float, float] = (0.9, 0.99),
+    drawn: torch.Generator | None = None,
 ) -> Parameters:
     """Parameters after `n_steps` of Adam along `gradient(parameters, step)`, the rate falling as a half cosine to 0.
 
+    `drawn` is what the gradient draws from, so that a training that was killed goes on from where it was.
     Deviation from Adam's paper: no ε; a number whose gradient has always been 0 stays. Raises ValueError for n_steps
     < 0 or lr ≤ 0.
     """
@@ -36,7 +38,7 @@ def descend(
     check(lr > 0, "lr", lr, "above 0")
     now = tuple(p.clone() for p in start)
     mean, square = tuple(torch.zeros_like(p) for p in now), tuple(torch.zeros_like(p) for p in now)
-    for step in range(n_steps):
+    for step in checkpoints.steps(n_steps, now, mean, square, *([] if drawn is None else [drawn])):
         rate = lr * (1 + math.cos(math.pi * step / n_steps)) / 2 / (1 - betas[0] ** (step + 1))
         spread = 1 / math.sqrt(1 - betas[1] ** (step + 1))
         for p, m, s, g in zip(now, mean, square, gradient(now, step), strict=True):

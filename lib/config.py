@@ -8,6 +8,8 @@ import math
 import typing
 from collections.abc import Mapping
 
+LONGEST = 300  # characters of a value that an error shows
+
 
 def setting(default, help: str, low: float | None = None, high: float | None = None, choices: tuple | None = None):
     """Return a dataclass field that carries its one-sentence meaning and what values it allows.
@@ -45,10 +47,10 @@ def parse(text: str) -> tuple[str, object]:
     """Return (name, value) of a `FIELD=VALUE` argument; the value is JSON where it parses as JSON, else a string."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ValueError(f"--set {text!r}: allowed is FIELD=VALUE, for example n_seeds=2 or dropouts=[0,0.5]")
+        raise ValueError(f"--set {_shown(text)}: allowed is FIELD=VALUE, for example n_seeds=2 or dropouts=[0,0.5]")
     try:
         return name.strip(), json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or too many digits or brackets for it
         return name.strip(), value
 
 
@@ -63,7 +65,12 @@ def rows(cfg, defaults) -> list[tuple[str, object, object, str]]:
 def _unknown(kind: str, name: str, known) -> str:
     nearest = difflib.get_close_matches(str(name), list(known), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"{kind} {name!r} is unknown: allowed is one of {', '.join(map(str, known))}{hint}"
+    return f"{kind} {_shown(name)} is unknown: allowed is one of {', '.join(map(str, known))}{hint}"
+
+
+def _shown(value) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
 def _checked(name: str, value, kind, metadata: Mapping):
@@ -72,14 +79,16 @@ def _checked(name: str, value, kind, metadata: Mapping):
     if typing.get_origin(kind) is tuple:
         element = typing.get_args(kind)[0]
         if not isinstance(value, (list, tuple)) or len(value) == 0:
-            raise ValueError(f"{name} = {value!r}: allowed is a non-empty list of {element.__name__}")
+            raise ValueError(f"{name} = {_shown(value)}: allowed is a non-empty list of {element.__name__}")
         return tuple(_checked(name, item, element, metadata) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 1e300 else math.inf
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ValueError(f"{name} = {value!r}: allowed is a value of type {kind.__name__}, not {type(value).__name__}")
+        raise ValueError(
+            f"{name} = {_shown(value)}: allowed is a value of type {kind.__name__}, not {type(value).__name__}"
+        )
     if not _inside(value, metadata):
-        raise ValueError(f"{name} = {value!r}: allowed is {_range_text(metadata)}")
+        raise ValueError(f"{name} = {_shown(value)}: allowed is {_range_text(metadata)}")
     return value
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checkpoints
 from lib.runtime import check
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -99,11 +100,14 @@ def trained(
     noise: Callable[[Tensor], Tensor] | None = None,
     weight_decay: float = 0.0,
     stops: Sequence[int] = (),
+    also: Sequence = (),
 ) -> Iterator[tuple[int, Perceptrons]]:
     """Train by AdamW on the squared error and yield (step, networks) at every step in `stops` and at the last one.
 
     draw(step) returns inputs and targets for every network. The rate falls as a half cosine to 0; weight decay is
     decoupled and acts on weights and biases. What is yielded shares memory with the training: use it before going on.
+    `also` is what draw, noise and the caller change (`lib.checkpoints.steps`), so that a training that was killed goes
+    on from where it was: earlier stops are not yielded again.
     Raises ValueError for n_steps < 1, lr <= 0 or a negative weight decay.
     """
     check(n_steps >= 1, "n_steps", n_steps, "at least 1")
@@ -113,9 +117,9 @@ def trained(
     learning = nets._replace(weights=weights, biases=biases)
     held = nets._replace(weights=tuple(p.detach() for p in weights), biases=tuple(p.detach() for p in biases))
     optimizer = torch.optim.AdamW([*weights, *biases], lr=lr, weight_decay=weight_decay, fused=True)
-    if 0 in stops:
-        yield 0, held
-    for step in range(n_steps):
+    for step in checkpoints.steps(n_steps, weights, biases, optimizer, *also):
+        if step == 0 and 0 in stops:
+            yield 0, held
         for group in optimizer.param_groups:
             group["lr"] = lr * (1 + math.cos(math.pi * step / n_steps)) / 2
         inputs, targets = draw(step)
@@ -123,5 +127,6 @@ def trained(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        if step + 1 in stops or step + 1 == n_steps:
+        if step + 1 in stops and step + 1 < n_steps:
             yield step + 1, held
+    yield n_steps, held

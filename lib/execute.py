@@ -1,7 +1,7 @@
 """Execute one notebook by papermill: `python -m lib.execute`, a process of its own that `lib.run` starts and can end.
 
 The arguments are the source, the place for the executed copy, the parameters as JSON and a folder with a short name
-for sockets. A refusal is one line in
+for sockets, and the process id of the runner. A refusal is one line in
 `reason.txt`
 beside the executed copy. Papermill's own word is not enough to call it a success (a killed kernel, `SystemExit(0)` and
 a cell that never ran look like one),
@@ -90,8 +90,8 @@ def _one_line(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Execute the notebook that the arguments name; 0 if papermill had nothing to object to."""
-    processes.end_with_parent()
-    source, target, parameters, sockets = arguments
+    source, target, parameters, sockets, runner = arguments
+    processes.end_with_parent(int(runner))
     source, target = Path(source), Path(target)
     try:
         execute(source, target, json.loads(parameters), Path(sockets))

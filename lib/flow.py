@@ -22,6 +22,7 @@ from numpy import ndarray
 from scipy.sparse import coo_array, csgraph, csr_array
 from torch import Tensor
 
+from lib import checkpoints
 from lib.winner import fixed_point
 
 CHECK_EVERY = 20  # steps between two looks at the step's length and at which weights, pairs and rows are still in play
@@ -50,12 +51,14 @@ def follow(start: Float[Tensor, "seed feature neuron"], l1: float, step: float, 
     dtype = start[:0].cpu().numpy().dtype
     course = _Course(start.shape, dtype, l1, step, max_time, early)
     batch = max(1, BATCH // start[0].numel()) if start.device.type == "cpu" else len(start)
-    few = []
-    for first, part in zip(range(0, len(start), batch), start.split(batch), strict=True):
-        for seed, weights, force in _dense(part, first, course):
+    batches = start.split(batch)
+    parts: list = []  # of each seed: its number, its places, weights and last forces
+    for number in checkpoints.steps(len(batches), *course.state(), parts):
+        for seed, weights, force in _dense(batches[number], number * batch, course):
             sparse = _Sparse.of(seed, weights, force, course)
             sparse.run(ALONE)
-            few.append(sparse)
+            parts += [seed, sparse.place, sparse.weights, sparse.force]
+    few = [_Sparse(*values, course, seed) for seed, *values in zip(*[iter(parts)] * 4, strict=True)]
     _Sparse.joined(sorted(few, key=lambda part: part.seed), course).run()
     return End(course.ends, course.converged, course.time, course.n_steps)
 
@@ -70,6 +73,10 @@ class _Course:
         self.converged = np.zeros(shape[:2], dtype=bool)
         self.time, self.n_steps = np.zeros(self.n_seeds), np.zeros(self.n_seeds, dtype=int)
         self.last_length = np.full(self.n_seeds, np.inf)  # of a seed's last step; infinite before the first
+
+    def state(self) -> tuple[ndarray, ...]:
+        """What changes, in place."""
+        return self.ends, self.converged, self.time, self.n_steps, self.last_length
 
     def tick(self, seeds: ndarray, lengths: ndarray) -> None:
         self.time[seeds] += CHECK_EVERY * lengths

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checkpoints
 from lib.runtime import check
 from lib.toy_networks import participation
 
@@ -92,20 +93,20 @@ def descend(
     groups = {law: torch.tensor([index for index, name in enumerate(laws) if name == law]) for law in set(laws)}
     shape = (len(start), start.shape[1] if per_input else 1, start.shape[2])
     chunk = max(1, CHUNK // math.prod(shape))
-    weights, kept = start.clone(), []
-    for done in range(n_steps + 1):
-        if done in wanted:
-            kept.append(weights.clone())
-        if done == n_steps:
-            break
-        if done % chunk == 0:
-            noise = _noise(groups, sigma.to(start), (min(chunk, n_steps - done), *shape), generator)
-        hidden = weights + noise[done % chunk]
-        error = _active_error(hidden, weights)
-        moved = torch.baddbmm(weights, error, weights, alpha=-2 * step)
-        weights = moved.baddbmm_(error.mT, hidden, alpha=-2 * step)
-        if l1 > 0:
-            weights.sub_(weights.clamp(-step * l1, step * l1))
+    weights, kept = start.clone(), [start.clone()] if 0 in wanted else []
+    for block in checkpoints.steps(-(-n_steps // chunk), weights, kept, generator):
+        first = block * chunk
+        now, noise = weights, _noise(groups, sigma.to(start), (min(chunk, n_steps - first), *shape), generator)
+        for done, shift in enumerate(noise, start=first + 1):
+            hidden = now + shift
+            error = _active_error(hidden, now)
+            moved = torch.baddbmm(now, error, now, alpha=-2 * step)
+            now = moved.baddbmm_(error.mT, hidden, alpha=-2 * step)
+            if l1 > 0:
+                now.sub_(now.clamp(-step * l1, step * l1))
+            if done in wanted:
+                kept.append(now.clone())
+        weights.copy_(now)
     if not bool(weights.isfinite().all()):
         raise RuntimeError(f"training diverged within {n_steps} steps: use a smaller step than {step}")
     return torch.stack(kept)

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checkpoints
 from lib.runtime import check
 
 CHECK_EVERY = 20  # steps between two looks at the curvature
@@ -93,8 +94,10 @@ def follow(
     check(l1 >= 0, "l1", l1, "a number of at least 0")
     check(time > 0, "time", time, "a number above 0")
     check(0 < step <= 1.5, "step", step, "a number above 0 and up to 1.5, beyond which descent may be unstable")
-    weights, done, n_steps = start.clone(), torch.zeros(len(start), device=start.device), 0
-    while float(done.min()) < time:
+    weights, done = start.clone(), start.new_zeros(len(start))
+    for block in checkpoints.steps(None, weights, done):
+        if float(done.min()) >= time:
+            break
         overlap = weights @ weights.mT
         norm = [matrix.abs().sum(-1).amax(-1) for matrix in (error(overlap), overlap)]
         length = step / (4 * (norm[0] + 2 * stiffness * norm[1])).clamp(min=8)
@@ -102,10 +105,12 @@ def follow(
         for _ in range(CHECK_EVERY):
             pull = error(weights @ weights.mT).mul_(_spread(-4 * length))
             moved = torch.baddbmm(weights, pull, weights)
-            weights = moved.sub_(moved.clamp(-threshold, threshold))
-        done, n_steps = done + CHECK_EVERY * length, n_steps + CHECK_EVERY
+            torch.sub(moved, moved.clamp(-threshold, threshold), out=weights)
+        done += CHECK_EVERY * length
         if not bool(weights.isfinite().all()):
-            raise RuntimeError(f"training diverged after {n_steps} steps: use a smaller step than {step}")
+            raise RuntimeError(
+                f"training diverged after {(block + 1) * CHECK_EVERY} steps: use a smaller step than {step}"
+            )
     return weights
 
 

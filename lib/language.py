@@ -91,7 +91,14 @@ def _config(folder: Path):
         raise ValueError(f"checkpoint = {str(folder)!r}: allowed is {allowed}") from error
     kind = found.get("model_type") if isinstance(found, dict) else None
     runtime.check(kind == "gpt2", "checkpoint", str(folder), f"a GPT-2; this config.json says model_type {kind!r}")
-    config = GPT2Config.from_dict(found)
+    sizes = {name: found.get(name, 1) for name in ("n_layer", "n_embd", "n_head", "vocab_size", "n_positions")}
+    whole = all(type(value) is int and 1 <= value <= 10**6 for value in sizes.values())
+    runtime.check(whole, "checkpoint", str(folder), f"a GPT-2 with sizes from 1 to a million; config.json says {sizes}")
+    try:
+        config = GPT2Config.from_dict(found)
+    except Exception as error:  # transformers checks the other fields
+        allowed = f"a GPT-2 as published; config.json: {' '.join(str(error).split())[:300]}"
+        raise ValueError(f"checkpoint = {str(folder)!r}: allowed is {allowed}") from error
     config._attn_implementation = "sdpa"
     return config
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from lib import runtime
+from lib import checkpoints, runtime
 
 LN2 = math.log(2)
 
@@ -201,7 +201,7 @@ def _ascend(critic: nn.Module, held: _Held, phases, bound, value, orders: torch.
     history, n = [], held.y.shape[1]
     for epochs, batch_size, lr in phases:
         adam = torch.optim.Adam(critic.parameters(), lr=lr, fused=True)
-        for _ in range(epochs):
+        for _ in checkpoints.steps(epochs, critic, adam, orders, history):
             order, other = (torch.randperm(n, generator=orders, device=held.y.device) for _ in range(2))
             for start in range(0, n - batch_size + 1, batch_size):
                 chosen, shuffled = (held_order[start : start + batch_size] for held_order in (order, other))

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checkpoints
 from lib.flow import error
 from lib.runtime import check
 
@@ -51,7 +52,8 @@ def descend(
 def _adam(weights: Tensor, l1: float, n_steps: int, learning_rate: float, decay: float) -> Tensor:
     first, second = torch.zeros_like(weights), torch.zeros_like(weights)
     slope, scale = torch.empty_like(weights), torch.empty_like(weights)
-    for step in range(1, n_steps + 1):
+    for done in checkpoints.steps(n_steps, weights, first, second):
+        step = done + 1
         _slope(weights, l1, slope, scale)
         first.lerp_(slope, 1 - BETAS[0])
         second.mul_(BETAS[1]).addcmul_(slope, slope, value=1 - BETAS[1])
@@ -64,7 +66,7 @@ def _adam(weights: Tensor, l1: float, n_steps: int, learning_rate: float, decay:
 
 def _sign(weights: Tensor, l1: float, n_steps: int, learning_rate: float, decay: float) -> Tensor:
     slope, scratch = torch.empty_like(weights), torch.empty_like(weights)
-    for _ in range(n_steps):
+    for _ in checkpoints.steps(n_steps, weights):
         weights.sub_(_slope(weights, l1, slope, scratch).sign_(), alpha=learning_rate)
     return weights
 

@@ -12,9 +12,12 @@ TOKEN = "POLYSEMANTICITY_RUN"  # in the environment of every process that a run 
 
 
 @cache
-def end_with_parent() -> None:
-    """End this process within a second of its parent's end, so that a killed run leaves no processes behind."""
-    parent = os.getppid()
+def end_with_parent(parent: int | None = None) -> None:
+    """End this process within a second of its parent's end, so that a killed run leaves no processes behind.
+
+    `parent` is the parent's process id where the caller knows it: a parent that has ended already is noticed too.
+    """
+    parent = os.getppid() if parent is None else parent
 
     def watch():
         while os.getppid() == parent:
@@ -25,15 +28,31 @@ def end_with_parent() -> None:
 
 
 def end_all(token: str) -> None:
-    """Kill every process whose token begins with `token`: a notebook's, its kernel's, the workers', orphans too."""
+    """Kill every process whose token begins with `token`: a notebook's, its kernel's, the workers', orphans too.
+
+    joblib's trackers get two seconds to remove the shared memory of their processes and to end by themselves.
+    """
     for _ in range(3):  # a process may start another while the first pass looks
         found = [process for process in psutil.process_iter() if _token(process).startswith(token)]
-        for process in found:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
         if not found:
             return
-        psutil.wait_procs(found, timeout=5)
+        trackers = [process for process in found if _is_tracker(process)]
+        _kill([process for process in found if process not in trackers])
+        _kill(psutil.wait_procs(trackers, timeout=2)[1])
+
+
+def _kill(found: list[psutil.Process]) -> None:
+    for process in found:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(found, timeout=5)
+
+
+def _is_tracker(process: psutil.Process) -> bool:
+    try:
+        return any("resource_tracker" in argument for argument in process.cmdline())
+    except (psutil.Error, OSError):
+        return False
 
 
 def _token(process: psutil.Process) -> str:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
+import filelock
 import nbformat
 
 from lib import execute, paths
@@ -43,18 +44,41 @@ def publish(slug: str, executed: Path, place: Path) -> None:
     """Put the figures and the cleaned executed copy of a success under `place`; equal ones are left untouched."""
     document = (nbformat.writes(execute.cleaned(nbformat.read(executed, as_version=4))).rstrip("\n") + "\n").encode()
     target = place / "docs" / executed.name
-    replace_folder(executed.parent / "figures" / slug, place / "figures" / slug)
-    if not target.exists() or target.read_bytes() != document:
-        paths.write_atomically(target, document)
+    with alone():
+        replace_folder(executed.parent / "figures" / slug, place / "figures" / slug)
+        if not target.exists() or target.read_bytes() != document:
+            paths.write_atomically(target, document)
+
+
+def alone() -> filelock.BaseFileLock:
+    """A lock for a `with`: one run at a time changes what is published."""
+    folder = paths.cache() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(folder / "publish.lock")
+
+
+def mend(place: Path) -> None:
+    """Finish or undo what a publication that was killed has left under `place`."""
+    with alone():
+        for aside in (place / "figures").glob(".*.old"):
+            _put_back(aside, aside.with_name(aside.name[1:].removesuffix(".old")))
+        for beside in (place / "figures").glob(".*.new"):
+            shutil.rmtree(beside)
+        for part in (*place.glob(".*.part"), *place.glob("docs/.*.part")):
+            part.unlink()
+
+
+def _put_back(aside: Path, old: Path) -> None:
+    if aside.exists() and not old.exists():
+        aside.rename(old)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def replace_folder(new: Path, old: Path) -> None:
     """Put the folder `new` in the place of `old` by two renames; a change that was cut off between them is mended."""
     old.parent.mkdir(parents=True, exist_ok=True)
     aside = old.with_name(f".{old.name}.old")
-    if aside.exists() and not old.exists():
-        aside.rename(old)
-    shutil.rmtree(aside, ignore_errors=True)
+    _put_back(aside, old)
     if old.exists() and _same_files(new, old):
         return
     beside = Path(tempfile.mkdtemp(dir=old.parent, prefix=f".{old.name}.", suffix=".new"))

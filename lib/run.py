@@ -73,10 +73,14 @@ def main(arguments: list[str] | None = None) -> int:
         if options.dask:
             cluster.check(options.dask, options.device)
         jobs = prepare(papers, options, overrides)
-    except (ValueError, site.NotBuilt) as error:
+    except (ValueError, OSError, site.NotBuilt) as error:
         print(f"run: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
-    return run(jobs, options, arguments, changed=bool(overrides) or options.seed != 0)
+        return 1 if isinstance(error, site.NotBuilt) else 2
+    try:
+        return run(jobs, options, arguments, changed=bool(overrides) or options.seed != 0)
+    except OSError as error:  # the disk is full, a folder may not be written to
+        print(f"run: {error}", file=sys.stderr)
+        return 1
 
 
 def selected(only: list[str] | None) -> dict[str, Path]:
@@ -139,6 +143,7 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
     waiting, running = list(jobs), []
     started = time.monotonic()
     upkeep.clear_abandoned()
+    publish.mend(place)
     _remember(arguments, jobs)
     try:
         address = _cluster(options.dask, token)
@@ -153,7 +158,8 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
                     _remember(arguments, jobs)
             time.sleep(0.1)
         if place == paths.home() and not any(job.failure for job in jobs):
-            readme.update()
+            with publish.alone():
+                readme.update()
     except cluster.NotStarted as error:
         print(f"run: {error}", file=sys.stderr)
         return 1
@@ -181,7 +187,7 @@ def _launch(job: Job, token: str, force: bool, address: str) -> Job:
         "IPYTHONDIR": str(job.staging / "ipython"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-    arguments = [str(job.source), str(job.executed), json.dumps(job.parameters), str(job.sockets)]
+    arguments = [str(job.source), str(job.executed), json.dumps(job.parameters), str(job.sockets), str(os.getpid())]
     with (job.staging / "log.txt").open("wb") as log:
         job.process = subprocess.Popen(
             [sys.executable, "-m", "lib.execute", *arguments],
@@ -264,8 +270,12 @@ def _conclude(job: Job, place: Path, token: str) -> None:
     processes.end_all(f"{token}/{job.slug}")
     _show_progress(job)
     job.failure = job.failure or _failure(job)
+    try:
+        if job.failure is None:
+            publish.publish(job.slug, job.executed, place)
+    except OSError as error:
+        job.failure = f"its outputs cannot be put under {os.path.relpath(place)}: {error}"
     if job.failure is None:
-        publish.publish(job.slug, job.executed, place)
         rows = json.loads((place / "figures" / job.slug / "claims.json").read_text())
         verdicts = Counter(row["verdict"] for row in rows)
         counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
@@ -310,9 +320,11 @@ def _interrupt(signum, frame):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate every figure of the collection.")
+    parser = argparse.ArgumentParser(
+        prog="run_all.sh", description="Regenerate every figure of the collection.", allow_abbrev=False
+    )
     parser.add_argument(
-        "command", nargs="?", choices=("status", "retry", "gc"),
+        "command", nargs="?", choices=upkeep.COMMANDS,
         help="instead of running: say what the store holds and how the last run ended; run again what it did not "
         "finish; remove what nothing will ask for again",
     )  # fmt: skip

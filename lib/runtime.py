@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -146,6 +146,7 @@ def threads(count: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+@cache
 def versions() -> dict[str, str]:
     """The versions of the packages that numbers depend on."""
     found = {"python": ".".join(map(str, sys.version_info[:2]))}

@@ -1,16 +1,16 @@
 """The store of results: a file each, whole or absent, known by its checksum, computed by one process at a time.
 
 A file is a line with the checksum of the rest, then an npz without pickled objects: the arrays, and a header with the
-plain values and the *identity*, all that the numbers depend on. It is written beside its place, synced and renamed, so
-nothing half-written is ever read; what is damaged is set aside and counts as absent. A process holds the result's lock
-while it computes; the lock of a killed process is free at once.
+plain values and the *identity*, all that the numbers depend on. Its name is a digest of that identity, so a file that
+was put in another's place is noticed. It is written beside its place, synced and renamed, so nothing half-written is
+ever read; what is damaged is set aside and counts as absent. A process holds the result's lock while it computes; the
+lock of a killed process is free at once.
 """
 
 import hashlib
 import io
 import json
 import time
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,6 +20,13 @@ import numpy as np
 from lib import paths, runtime
 
 MAGIC = b"polysemanticity-result-1 "
+MADE = ("seconds", "token")  # entries of an identity that say how a result was made, not what it is
+
+
+def key(identity: Mapping) -> str:
+    """The digest of all that a result depends on: the name of its file."""
+    known = {name: value for name, value in identity.items() if name not in MADE}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def place(worker: str, key: str) -> Path:
@@ -85,6 +92,8 @@ def _unpack(path: Path) -> tuple[dict, dict] | None:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
+    except IsADirectoryError:
+        content = b""
     try:
         head, _, payload = content.partition(b"\n")
         if head != MAGIC + hashlib.sha256(payload).hexdigest().encode():
@@ -92,8 +101,10 @@ def _unpack(path: Path) -> tuple[dict, dict] | None:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
             header = json.loads(archive["__header__"].tobytes())
             arrays = {name: archive[name] for name in archive.files if name != "__header__"}
+        if key(header["identity"]) != path.stem:
+            raise ValueError("a result of something else")
         return header["identity"], {**header["plain"], **arrays}
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except Exception:  # whatever the decoders of zip, npy and JSON raise
         _set_aside(path)
         return None
 

@@ -8,18 +8,19 @@ finished is lost when the run is killed; two runs at once compute each result on
 """
 
 import contextlib
-import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 
 import filelock
 import joblib
 import numpy as np
 
-from lib import cluster, codedigest, paths, processes, runtime, store
+from lib import checkpoints, cluster, codedigest, paths, processes, runtime, store
 
 MOST_LOCKS = 500  # that one process holds at once: each is an open file
 POLL = 0.5  # seconds between two looks at what other runs are computing
@@ -64,7 +65,7 @@ class _Task:
         self.code = codedigest.digest(worker)
         self.token = os.environ.get("POLYSEMANTICITY_FORCE", "")
         self.progress = os.environ.get("POLYSEMANTICITY_PROGRESS", "")
-        identity = {
+        self.identity = {
             "worker": f"{worker.__module__}.{worker.__qualname__}",
             "config": _canonical(config),
             "seed": seed,
@@ -73,8 +74,7 @@ class _Task:
             "code": self.code,
             "versions": runtime.versions(),
         }
-        self.identity = identity
-        self.key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        self.key = store.key(self.identity)
         self.path = store.place(worker.__name__, self.key)
 
     def stored(self) -> dict | None:
@@ -93,16 +93,25 @@ def _completed(tasks: list[_Task], context: runtime.Run, read: Callable) -> dict
     client = cluster.client() if None in results.values() else None
     if client is not None:
         _compute_on(client, tasks, results, read)
-    for wait in (False, True):  # first what no other run is computing
-        missing = list({task.key: task for task in tasks if results[task.key] is None}.values())
-        if missing:
+    wait = False  # first what no other run is computing
+    while missing := list({task.key: task for task in tasks if results[task.key] is None}.values()):
+        try:
             _compute_all(missing, wait, results, context, read)
+        except BrokenProcessPool:  # a process was killed: by hand, or for want of memory
+            results |= {task.key: read(task) for task in missing}
+            if all(results[task.key] is None for task in missing):
+                raise
+            runtime.report(f"{tasks[0].worker.__name__}: a process was killed; what it was at is computed again")
+        wait = True
     return results
 
 
 def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run, read: Callable) -> None:
     """Compute the tasks in processes and fill in their results, but for those that another run holds unless `wait`."""
-    parallel = joblib.Parallel(n_jobs=_processes(run, len(tasks)), return_as="generator_unordered", pre_dispatch="all")
+    parallel = joblib.Parallel(
+        n_jobs=_processes(run, len(tasks)), return_as="generator_unordered", pre_dispatch="all",
+        initializer=processes.end_with_parent, initargs=(os.getpid(),),
+    )  # fmt: skip
     by_key = {task.key: task for task in tasks}
     finished = parallel(joblib.delayed(_compute)(task, os.getpid(), wait) for task in tasks)
     for key in runtime.progress(finished, tasks[0].worker.__name__, total=len(tasks)):
@@ -111,12 +120,8 @@ def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run
 
 def _compute(task: _Task, parent: int, wait: bool) -> str:
     """Compute and store one task in this process unless another has done it or, without `wait`, is at it: its key."""
-    if os.getpid() != parent:
-        processes.end_with_parent()
-        if codedigest.digest(task.worker) != task.code:
-            raise RuntimeError(
-                f"the code that {task.worker.__name__} reaches was edited during the run: start it again"
-            )
+    if os.getpid() != parent and codedigest.digest(task.worker) != task.code:
+        raise RuntimeError(f"the code that {task.worker.__name__} reaches was edited during the run: start it again")
     try:
         with store.claim(task.path, wait):
             if task.stored() is None:
@@ -127,7 +132,11 @@ def _compute(task: _Task, parent: int, wait: bool) -> str:
 
 
 def _compute_and_store(task: _Task) -> None:
-    paths.write_atomically(task.path, _computed(task))
+    unfinished = paths.cache() / "trainings" / task.key
+    with checkpoints.kept(unfinished):
+        content = _computed(task)
+    paths.write_atomically(task.path, content)
+    shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _computed(task: _Task) -> bytes:

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lib import checkpoints
 from lib.runtime import check
 
 PENALTIES = ("l1", "l2", "root")
@@ -31,6 +32,7 @@ def descend(
     optimizer: Callable | None = None,
     record: Callable[[int, Weights], None] | None = None,
     every: int = 100,
+    also: Sequence = (),
 ) -> Weights:
     """Return the weights after `n_steps` of proximal gradient descent on loss(*weights) + l1 · penalty, by autograd.
 
@@ -45,8 +47,9 @@ def descend(
     which must then be "l1", enters as a subgradient as in the usual code, and no weight becomes exactly zero. An
     optimizer that treats each number by itself keeps the instances apart.
 
-    `record(step, weights)` is called at step 0 and after every `every` steps. Raises ValueError for bad arguments,
-    RuntimeError if an instance is not finite at the end.
+    `record(step, weights)` is called at step 0 and after every `every` steps. `also` is what the loss and `record`
+    change (`lib.checkpoints.steps`), so that a training that was killed goes on from where it was. Raises ValueError
+    for bad arguments, RuntimeError if an instance is not finite at the end.
     """
     check(n_steps >= 0, "n_steps", n_steps, "at least 0")
     check(penalty in PENALTIES, "penalty", penalty, f"one of {', '.join(PENALTIES)}")
@@ -57,8 +60,9 @@ def descend(
     for name, value in [("step", step), *(("l1", value) for value in strengths)]:
         check(_at_least_zero(value), name, value, "finite and at least 0")
     weights = tuple(w.detach().clone().requires_grad_() for w in start)
-    move = _descent(step, strengths, penalty) if optimizer is None else _optimized(optimizer(list(weights)), strengths)
-    for done in range(n_steps + 1):
+    stepper = None if optimizer is None else optimizer(list(weights))
+    move = _descent(step, strengths, penalty) if stepper is None else _optimized(stepper, strengths)
+    for done in checkpoints.steps(n_steps + 1, weights, *([] if stepper is None else [stepper]), *also):
         if record is not None and done % every == 0:
             record(done, tuple(w.detach() for w in weights))
         if done < n_steps:
@@ -75,6 +79,17 @@ class AdamW:
         self.weights, self.lr, self.betas, self.eps, self.decay = weights, lr, betas, eps, weight_decay
         self.moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in weights]
         self.done = 0
+
+    def state_dict(self) -> dict:
+        """What `load_state_dict` needs to go on."""
+        return {"done": self.done, "moments": self.moments}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from the state of an optimizer of the same weights."""
+        self.done = state["done"]
+        for moments, stored in zip(self.moments, state["moments"], strict=True):
+            for moment, value in zip(moments, stored, strict=True):
+                moment.copy_(value)
 
     @torch.no_grad()
     def step(self) -> None:

@@ -7,10 +7,8 @@ is left alone.
 
 import functools
 import hashlib
-import io
 import math
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lib import paths, runtime
+from lib import checkpoints, runtime
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 SCHEDULES = ("constant", "cosine")
@@ -63,7 +61,7 @@ def fit(
     channels_last: bool = False,
     log_every: int | None = None,
     checkpoint: str | Path | None = None,
-    checkpoint_every: float = 60.0,
+    checkpoint_every: float = checkpoints.EVERY,
     label: str | None = None,
 ) -> History:
     """Train `model` in place on the device it is on, leave it in eval mode, and return the history of the loss.
@@ -78,7 +76,8 @@ def fit(
 
     `checkpoint` names a file that keeps the state, written about every `checkpoint_every` seconds and at the end. A
     call with the same arguments goes on from there to the same numbers: bit for bit on a CPU at one number of threads.
-    A damaged file is reported, set aside and training starts afresh.
+    A damaged file is reported, set aside and training starts afresh. Without `checkpoint`, a training in a worker of
+    `lib.sweep` that takes longer than `checkpoint_every` has such a file with the sweep's results.
 
     Raises ValueError for an argument that is not allowed and for a checkpoint of another training, FloatingPointError
     naming the first step whose loss is not finite (no such state is stored).
@@ -92,10 +91,10 @@ def fit(
     stepper = OPTIMIZERS[optimizer](model.parameters(), lr=lr, fused=True, **(optimizer_options or {}))
     batches = _Batches(data, batch_size, seed, device, channels_last)
     state = _State(model, stepper, batches.generator, runtime.generator(seed, "noise", device))
-    store = None
-    if checkpoint is not None:
+    store, place = None, checkpoints.place() if checkpoint is None else Path(checkpoint)
+    if place is not None:
         identity = {**recipe, "loss": _name(loss), "data": batches.identity(), "network": _network(model)}
-        store = _Checkpoint(Path(checkpoint), {**identity, "device": device.type}, checkpoint_every)
+        store = _Checkpoint(place, {**identity, "device": device.type}, checkpoint_every, checkpoint is not None)
         store.restore(state)
 
     model.train()
@@ -114,7 +113,7 @@ def fit(
         stepper.step()
         last = step + 1 == n_steps
         state.count(value, log=last or (step + 1) % log_every == 0)
-        if store is not None and (last or store.due()):
+        if store is not None and store.due(last):
             store.save(state)
     model.eval()
     return History(np.array(state.logged_step, dtype=np.int64), np.array(state.logged_loss, dtype=np.float64))
@@ -222,32 +221,28 @@ class _State:
 
 
 class _Checkpoint:
-    """A file with a state and the identity of its training: MAGIC, sha256 of the rest, the bytes of `torch.save`."""
+    """A file of `lib.checkpoints` with a state and the identity of its training."""
 
-    MAGIC = b"training checkpoint 1\n"
+    def __init__(self, path: Path, identity: dict, every: float, asked_for: bool):
+        self.path, self.identity, self.every, self.asked_for = path, identity, every, asked_for
+        self.started = self.written = time.monotonic()
 
-    def __init__(self, path: Path, identity: dict, every: float):
-        self.path, self.identity, self.every, self.written = path, identity, every, time.monotonic()
-
-    def due(self) -> bool:
-        return time.monotonic() - self.written >= self.every
+    def due(self, last: bool) -> bool:
+        """Whether to write now; at the end too, but for a short training that nobody asked to keep."""
+        now = time.monotonic()
+        return now - self.written >= self.every or (last and (self.asked_for or now - self.started >= self.every))
 
     def save(self, state: _State) -> None:
-        buffer = io.BytesIO()
-        torch.save({"identity": self.identity, "state": state.pack()}, buffer)
-        content = buffer.getvalue()
-        paths.write_atomically(self.path, self.MAGIC + hashlib.sha256(content).digest() + content)
+        checkpoints.write(self.path, {"identity": self.identity, "state": state.pack()})
         self.written = time.monotonic()
 
     def restore(self, state: _State) -> None:
-        if not self.path.exists():
+        stored = checkpoints.read(self.path)
+        if stored is None:
             return
-        raw, start = self.path.read_bytes(), len(self.MAGIC) + 32
-        if raw[:start] != self.MAGIC + hashlib.sha256(raw[start:]).digest():
-            aside = self.path.replace(self.path.with_name(self.path.name + ".damaged"))
-            warnings.warn(f"checkpoint damaged, kept as {str(aside)!r}: training starts afresh", stacklevel=3)
+        if not {"identity", "state"} <= set(stored) or not set(self.identity) <= set(stored["identity"]):
+            checkpoints.set_aside(self.path)
             return
-        stored = torch.load(io.BytesIO(raw[start:]), map_location="cpu", weights_only=True)
         differing = [
             f"{name} is {stored['identity'][name]!r} there and {value!r} here"
             for name, value in self.identity.items()

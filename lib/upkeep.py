@@ -15,6 +15,7 @@ import filelock
 
 from lib import codedigest, paths, runtime, store
 
+COMMANDS = ("status", "retry", "gc")
 RUNNING, OK = "did not end", "ok"
 
 
@@ -113,7 +114,7 @@ def _leftovers() -> dict[str, list[Path]]:
     return {
         "damaged results": list((folder / "results").glob("*/*.damaged-*")),
         "half-written files": list(folder.glob("*/**/.*.part")) if idle else [],
-        "unfinished trainings": list((folder / "trainings").glob("*.pt")),
+        "unfinished trainings": list((folder / "trainings").glob("*")),
         "folders of killed runs": abandoned,
     }
 
@@ -139,7 +140,10 @@ def _last_run() -> Path:
 def _remembered() -> dict:
     try:
         last = json.loads(_last_run().read_text())
-        return {"arguments": list(last["arguments"]), "outcomes": dict(last["outcomes"])}
+        arguments, outcomes = list(last["arguments"]), dict(last["outcomes"])
+        strings = all(isinstance(text, str) for text in (*arguments, *outcomes, *outcomes.values()))
+        runtime.check(strings and not set(arguments) & set(COMMANDS), "record", last, "what a run has written down")
+        return {"arguments": arguments, "outcomes": outcomes}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"last run: allowed is after a run of run_all.sh; no record of one is readable ({error})"

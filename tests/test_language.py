@@ -389,7 +389,7 @@ def test_a_training_that_was_stopped_goes_on(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(language, "loss", stop_after(7))
-        patch.setattr(train._Checkpoint, "due", lambda self: True)
+        patch.setattr(train._Checkpoint, "due", lambda self, last: True)
         with pytest.raises(Stopped):
             trained(12, checkpoint=store)
     resumed, _ = trained(12, checkpoint=store)

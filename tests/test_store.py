@@ -18,7 +18,7 @@ IDENTITY = {"worker": "w", "token": ""}
 
 @pytest.fixture
 def path():
-    return store.place("w", "0" * 64)
+    return store.place("w", store.key(IDENTITY))
 
 
 def write(path, values, identity=IDENTITY):

@@ -275,7 +275,7 @@ def test_a_damaged_checkpoint_is_reported_and_set_aside(tmp_path, damage):
 
 def test_checkpoints_are_written_by_the_clock(tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(train.paths, "write_atomically", lambda path, content: written.append(path))
+    monkeypatch.setattr(train.checkpoints.paths, "write_atomically", lambda path, content: written.append(path))
     train.fit(network(), squared_error, examples(), checkpoint=tmp_path / "c", checkpoint_every=1000, **SETTINGS)
     assert len(written) == 1  # at the end
     train.fit(network(), squared_error, examples(), checkpoint=tmp_path / "c", checkpoint_every=0, **SETTINGS)
@@ -293,7 +293,7 @@ def test_a_loss_that_is_not_finite_names_its_step_and_is_never_stored(tmp_path, 
     settings = {**SETTINGS, "log_every": log_every, "checkpoint": tmp_path / "c", "checkpoint_every": 0}
     with pytest.raises(FloatingPointError, match=r"the loss is nan at step 7: a smaller lr"):
         train.fit(network(), loss, examples(), **settings)
-    raw = (tmp_path / "c").read_bytes()[len(train._Checkpoint.MAGIC) + 32 :]
+    raw = (tmp_path / "c").read_bytes()[len(train.checkpoints.MAGIC) + 32 :]
     (tmp_path / "payload").write_bytes(raw)
     assert torch.load(tmp_path / "payload", weights_only=True)["state"]["step"] == 6
 

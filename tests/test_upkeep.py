@@ -20,7 +20,7 @@ def result():
 
 def rewrite(path, **changes):
     identity = store.identity(path) | changes
-    other = path.with_stem("f" * 64)
+    other = path.with_stem(store.key(identity))
     paths.write_atomically(other, store.pack({"a": 1}, identity))
     return other
 

@@ -177,8 +177,9 @@ def on_photographs(
         batch = learnt[:, torch.randint(n_train, (batch_size,), generator=order, device=device)]
         return batch, batch
 
-    noise = ensembles.multiplied("dropout", dropout, runtime.generator(seed, "noise", device))
-    ((_, nets),) = ensembles.trained(nets, draw, n_steps, lr, noise)
+    masks = runtime.generator(seed, "noise", device)
+    noise = ensembles.multiplied("dropout", dropout, masks)
+    ((_, nets),) = ensembles.trained(nets, draw, n_steps, lr, noise, also=(order, masks))
     with torch.no_grad():
         found = ensembles.activities(nets, held)
     layers = [found[0], found[1], found[3]]
@@ -266,10 +267,12 @@ def on_features(*, seed, device, noise, rate, weight_decay, n_nets, n_steps, bat
         batch = sparse_features((n_nets, batch_size, N_FEATURES), drawn)
         return batch, batch
 
-    act = ensembles.multiplied(noise, rate, runtime.generator(seed, "noise", device))
+    factors = runtime.generator(seed, "noise", device)
+    act = ensembles.multiplied(noise, rate, factors)
     stops = [0, *np.unique(np.geomspace(10, n_steps, n_stops).round().astype(int)).tolist()]
     course: dict[str, list] = {"step": [], "loss": [], "index": [], "twins": [], "exponent": []}
-    for step, now in ensembles.trained(nets, draw, n_steps, lr, act, weight_decay, stops):
+    changed = (drawn, factors, *course.values())
+    for step, now in ensembles.trained(nets, draw, n_steps, lr, act, weight_decay, stops, also=changed):
         with torch.no_grad():
             hidden, output = ensembles.activities(now, probe)
             course["step"].append(step)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from lib import information, mine, paths, runtime, train
+from lib import information, mine, runtime, train
 from lib.claims import Claim
 
 DEPTH, WIDTH, BLOCK, RATE, INPUTS = 40, 32, 4, 0.2, 3
@@ -152,17 +152,10 @@ def trained(task: str, *, seed, device, n_nets, n_steps, batch_size, lr) -> tupl
         warmup=min(200, n_steps // 10),
         log_every=max(n_steps // 50, 1),
     )
-    name = f"deep-tanh-{n_nets}-seed{seed}-{n_steps}x{batch_size}-lr{lr:g}-{{}}.pt"
-    place = paths.cache() / "trainings"
-    history = fit(
-        model, squared_error, partial(uniform_inputs, n_nets=n_nets), n_steps=n_steps, lr=lr,
-        checkpoint=place / name.format("uniform"),
-    )  # fmt: skip
+    history = fit(model, squared_error, partial(uniform_inputs, n_nets=n_nets), n_steps=n_steps, lr=lr)
     if task == "bits":
-        history = fit(
-            model, bit_error, partial(bit_inputs, n_nets=n_nets), n_steps=max(n_steps // 4, 1), lr=lr / 4,
-            checkpoint=place / name.format("bits"),
-        )  # fmt: skip
+        short = {"n_steps": max(n_steps // 4, 1), "lr": lr / 4}
+        history = fit(model, bit_error, partial(bit_inputs, n_nets=n_nets), **short)
     return model, train.History(history.step, history.loss / n_nets)
 
 

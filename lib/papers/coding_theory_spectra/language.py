@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lib import data, language, paths, runtime, spectra, traces
+from lib import data, language, runtime, spectra, traces
 from lib.claims import Claim
 
 KINDS = ("random", "minimum energy", "principal component", "neuron")
@@ -116,10 +116,9 @@ def gpt2(
         if not checkpoint:
             tokenizer = language.train_tokenizer(learnt[0], gpt2_vocabulary)
             tokens = language.contexts(learnt[0], tokenizer, gpt2_context)
-            store = paths.cache() / "trainings" / f"gpt2-seed{seed}-steps{gpt2_steps}.pt" if gpt2_steps > 2000 else None
             model, history = language.train_gpt2(
                 tokens, vocab_size=gpt2_vocabulary, n_layer=gpt2_layers, n_embd=gpt2_width, n_head=gpt2_heads,
-                n_steps=gpt2_steps, batch_size=gpt2_batch, lr=gpt2_lr, seed=seed, device=device, checkpoint=store,
+                n_steps=gpt2_steps, batch_size=gpt2_batch, lr=gpt2_lr, seed=seed, device=device,
             )  # fmt: skip
             language.save(model, tokenizer, folder)
         opened = language.open_checkpoint(checkpoint or folder)

@@ -162,11 +162,9 @@ def vae(
         models.ResNetVAE, seed=seed, device=device, width=width, hidden=hidden, image_size=image_size,
         stem_stride=stem_stride, dropout=dropout,
     )  # fmt: skip
-    long = n_steps > 10_000
     history = train.fit(
         model, partial(loss, kl_weight=kl_weight), seen.train, n_steps=n_steps, batch_size=batch_size, lr=lr,
         seed=seed, schedule=schedule, autocast="bfloat16", channels_last=True, log_every=max(n_steps // 50, 1),
-        checkpoint=paths.cache() / "trainings" / f"vae-p{dropout:g}-seed{seed}-steps{n_steps}.pt" if long else None,
     )  # fmt: skip
     model.to(memory_format=torch.contiguous_format)
     terms = models.vae_evaluate(model, seen.probe)

@@ -120,6 +120,7 @@ def autoencoder(
         step=0.0,
         n_steps=n_steps,
         optimizer=lambda weights: toy_networks.AdamW(weights, lr=LEARNING_RATE, weight_decay=0.0),
+        also=(source,),
     )
     held_out = _inputs(n_seeds, 4096, n_features, source)
     found = [_split(tuple(w[k] for w in trained), held_out[k], act, l1) for k in range(n_seeds)]

@@ -126,6 +126,7 @@ def expected_flow(
             n_steps=n_steps,
             record=lambda _, weights, course=course: course.append(toy_networks.participation(weights[0]).mean(-1)),
             every=50,
+            also=(course,),
         )
         result[law] = torch.stack(course, -1).numpy()
         change = hidden_noise.expected_loss(start @ turn, sigma, law) - hidden_noise.expected_loss(start, sigma, law)

@@ -92,8 +92,9 @@ def trained(
     options = {"step": STEP, "n_steps": round(time / STEP), "l1": l1 if arm == "l1" else 0.0}
     if arm == "AdamW":  # the published settings
         options |= {"n_steps": round(7500 * time / 150), "optimizer": lambda w: toy_networks.AdamW(w, lr=1e-3)}
-    objective = loss(arm, runtime.generator(seed, "dropout", device))
-    (weights,) = toy_networks.descend(objective, (start,), **options)
+    masks = runtime.generator(seed, "dropout", device)
+    objective = loss(arm, masks)
+    (weights,) = toy_networks.descend(objective, (start,), **options, also=(masks,))
     code = codes(weights, arm).cpu()
     signs = incidental.collision_signs(code.numpy())
     return {
