@@ -1,6 +1,7 @@
 """What a notebook shows besides its figures; the only module that imports IPython."""
 
 import asyncio
+import base64
 import contextlib
 import gc
 import inspect
@@ -10,7 +11,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ipykernel.jsonutil import encode_images
 from IPython import get_ipython
 from IPython.display import Code, Markdown, display
 from IPython.utils.capture import capture_output
@@ -209,10 +209,15 @@ def _outputs(draw: Callable, values: Mapping) -> tuple[dict, ...]:
         plt.show()
     printed = [{"output_type": "stream", "name": "stdout", "text": captured.stdout}] if captured.stdout else []
     shown = [
-        {"output_type": "display_data", "data": encode_images(output.data), "metadata": output.metadata or {}}
+        {"output_type": "display_data", "data": _as_text(output.data), "metadata": output.metadata or {}}
         for output in captured.outputs
     ]
     return (*printed, *shown)
+
+
+def _as_text(data: Mapping) -> dict:
+    """The forms of an output with bytes as base64, as a notebook file has them."""
+    return {kind: base64.b64encode(form).decode() if isinstance(form, bytes) else form for kind, form in data.items()}
 
 
 class _TooSlow(BaseException):

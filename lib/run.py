@@ -24,7 +24,7 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-from lib import config, execute, paths, processes, publish, readme, runtime, upkeep
+from lib import config, execute, paths, processes, publish, readme, runtime, template, upkeep
 
 LIMITS = {"smoke": 600, "default": 3600}  # seconds one notebook may take; other profiles have no limit
 
@@ -59,6 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "retry":
             return main(upkeep.to_retry())
+        if options.command == "new":
+            print(made(options.slug, options.title))
+            return 0
+        if options.slug is not None:
+            raise ValueError(f"{options.command} {options.slug}: allowed is a name after new only")
         if options.command:
             print(upkeep.status() if options.command == "status" else upkeep.collect(options.dry_run))
             return 0
@@ -72,6 +77,22 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"run: {error}", file=sys.stderr)
         return 2
     return run(jobs, options, arguments, changed=bool(overrides) or options.seed != 0)
+
+
+def made(slug: str | None, title: str | None) -> str:
+    """Make the files of a new paper and return what they are and what to do next."""
+    if slug is None:
+        raise ValueError("new: allowed is new SLUG, for example new superposition_in_toys")
+    files = [os.path.relpath(place, paths.ROOT) for place in template.create(slug, title)]
+    return "\n".join(
+        [
+            "made, with an example that works:",
+            *(f"    {file}" for file in files),
+            f"try it: ./run_all.sh --profile smoke --only {slug} && ./run_tests.sh tests/test_{slug}.py",
+            "then change it piece by piece (CONTRIBUTING.md); after the first ./run_all.sh let its row in README.md",
+            "lead to docs/",
+        ]
+    )
 
 
 def selected(only: list[str] | None) -> dict[str, Path]:
@@ -308,10 +329,12 @@ def _interrupt(signum, frame):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="run_all.sh", description="Regenerate every figure of the collection.")
     parser.add_argument(
-        "command", nargs="?", choices=("status", "retry", "gc"),
+        "command", nargs="?", choices=("status", "retry", "gc", "new"),
         help="instead of running: say what the store holds and how the last run ended; run again what it did not "
-        "finish; remove what nothing will ask for again",
+        "finish; remove what nothing will ask for again; make the files of a new paper",
     )  # fmt: skip
+    parser.add_argument("slug", nargs="?", metavar="SLUG", help="with new: the paper's name in lib, figures and tests")
+    parser.add_argument("--title", help="with new: the paper's title")
     parser.add_argument("--dry-run", action="store_true", help="with gc: only say what would go")
     parser.add_argument("--profile", default="default", help="smoke, default or paper")
     parser.add_argument("--only", nargs="+", metavar="SLUG", help="only these notebooks")

@@ -16,7 +16,7 @@ LEVELS = {
     ),
     2: ("data", "models", "train", "store", "sweep", "language"),
     3: ("mine",),
-    5: ("notebook", "run", "execute", "publish", "readme", "upkeep"),
+    5: ("notebook", "run", "execute", "publish", "readme", "template", "upkeep"),
 }  # fmt: skip
 LEVEL = {f"lib.{name}": level for level, names in LEVELS.items() for name in names}
 MODULES = sorted(path for path in (paths.ROOT / "lib").rglob("*.py") if path.read_text().count("\n") > 1)

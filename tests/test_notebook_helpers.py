@@ -167,7 +167,7 @@ def test_a_picture_that_takes_too_long_is_given_up(live):
 
 def test_outputs_are_those_of_a_cell():
     """In a real kernel's shell: text, then the picture as base64, as a notebook file has them."""
-    shell = InteractiveShell()
+    shell = InteractiveShell.instance()
     shell.display_formatter.formatters["image/png"].for_type(Figure, lambda figure: b"a picture")
     try:
         outputs = notebook._outputs(lambda m: (print("m is", m), display(Figure())), {"m": 2})

