@@ -100,12 +100,6 @@ def test_paper_module_keeps_the_contract(slug):
     assert all(len(alt) > 30 for alt in paper.FIGURES.values())
 
 
-@pytest.fixture(scope="module")
-def module_folders(tmp_path_factory):
-    """One store and one collection's outputs for all smoke runs."""
-    return tmp_path_factory.mktemp("smoke")
-
-
 def smoke(folders, monkeypatch, *arguments):
     home = folders / "home"
     if not home.exists():
@@ -136,11 +130,11 @@ def test_the_block_of_the_network_works(tmp_path, attempt):
     assert ended.returncode != 0 and (tmp_path / "attempts").exists()
 
 
-def test_smoke_runs_of_all_from_two_working_directories(module_folders, monkeypatch, tmp_path, capsys):
-    first = smoke(module_folders, monkeypatch)
+def test_smoke_runs_of_all_from_two_working_directories(smoke_folders, monkeypatch, tmp_path, capsys):
+    first = smoke(smoke_folders, monkeypatch)
     assert capsys.readouterr().out.count(" ok ") == len(NOTEBOOKS)
     monkeypatch.chdir(tmp_path)
-    assert smoke(module_folders, monkeypatch) == first  # the second run is from the store, byte for byte the same
+    assert smoke(smoke_folders, monkeypatch) == first  # the second run is from the store, byte for byte the same
     for slug in PAPERS:
         paper = importlib.import_module(f"lib.papers.{slug}")
         folder = next(iter(first)).parents[-2] / "smoke" / "figures" / slug
