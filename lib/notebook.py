@@ -21,6 +21,7 @@ from lib import config, runtime
 
 REST = 0.15  # seconds without a move after which a slider has come to rest
 BUDGET = 3.0  # seconds that a picture may take to follow a slider
+LOOK = {"layout": {"width": "30em"}, "style": {"description_width": "7em"}}
 MARKS = {"holds": "✓", "fails": "✗", "unclear": "?", "holds with a correction": "✓*", "not tested": "–"}
 
 
@@ -244,19 +245,20 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 
 def _range_control(widgets, name: str, choice: tuple):
+    look = {"description": name, **LOOK}
     if isinstance(choice[0], str):
-        return widgets.Dropdown(options=choice, value=choice[0], description=name)
+        return widgets.Dropdown(options=choice, value=choice[0], **look)
     low, high, start = choice
     if low > 0:
         ends = {"base": 10, "min": math.log10(low), "max": math.log10(high)}
-        return widgets.FloatLogSlider(start, **ends, step=(ends["max"] - ends["min"]) / 60, description=name)
-    return widgets.FloatSlider(start, min=low, max=high, step=(high - low) / 30, description=name)
+        return widgets.FloatLogSlider(start, **ends, step=(ends["max"] - ends["min"]) / 60, **look)
+    return widgets.FloatSlider(start, min=low, max=high, step=(high - low) / 30, **look)
 
 
 def _option_control(widgets, name: str, allowed: Sequence, start):
     numbers = len(allowed) > 1 and all(isinstance(value, int | float) for value in allowed)
     kind = widgets.SelectionSlider if numbers else widgets.Dropdown
-    return kind(options=list(allowed), value=start, description=name)
+    return kind(options=list(allowed), value=start, description=name, **LOOK)
 
 
 def _cell(value) -> str:
