@@ -1,17 +1,27 @@
 """What a notebook shows besides its figures; the only module that imports IPython."""
 
+import asyncio
+import base64
+import contextlib
 import gc
 import inspect
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from IPython import get_ipython
 from IPython.display import Code, Markdown, display
+from IPython.utils.capture import capture_output
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from lib import config, runtime
 
+REST = 0.15  # seconds without a move after which a slider has come to rest
+BUDGET = 3.0  # seconds that a picture may take to follow a slider
+LOOK = {"layout": {"width": "30em"}, "style": {"description_width": "7em"}}
 MARKS = {"holds": "✓", "fails": "✗", "unclear": "?", "holds with a correction": "✓*", "not tested": "–"}
 
 
@@ -97,51 +107,158 @@ def show_source(function: Callable) -> None:
     display(Code(inspect.getsource(function), language="python"))
 
 
-def sliders(draw: Callable, **ranges: tuple[float, float, float] | tuple[str, ...]) -> None:
+def sliders(
+    draw: Callable,
+    *,
+    stills: Sequence[Mapping] = (),
+    budget: float = BUDGET,
+    **ranges: tuple[float, float, float] | tuple,
+) -> None:
     """Show what `draw(**values)` draws, with a slider (low, high, start) for every number, a menu for every choice.
 
     A range above zero has a logarithmic slider, one from zero on a linear one; a tuple of texts is a menu that starts
-    with the first. It is drawn again when a slider is let go, not on the way, so that a slow picture never lags behind.
-    Where nobody can move a slider the picture for the starting values stands in.
+    with the first. The picture is drawn anew as soon as the sliders rest, and for `budget` seconds at most: values that
+    take longer are said to. Where nobody can move a slider, a picture for each of `stills` (values by name) stands in,
+    by default one for the starting values. Raises ValueError for a start outside its range or a still that leaves a
+    value out.
     """
-    if headless():
-        draw(**{name: choice[0] if isinstance(choice[0], str) else choice[2] for name, choice in ranges.items()})
-        return
-    import ipywidgets  # loads slowly, and only a live notebook needs it
-
-    ipywidgets.interact(draw, **{name: _control(ipywidgets, name, choice) for name, choice in ranges.items()})
+    starts = {name: _start(name, choice) for name, choice in ranges.items()}
+    for still in stills:
+        runtime.check(set(still) == set(ranges), "stills", still, f"values for {', '.join(ranges)}")
+    _explore(draw, lambda widgets, name: _range_control(widgets, name, ranges[name]), starts, stills, budget)
 
 
-def _control(widgets, name: str, choice: tuple):
-    if isinstance(choice[0], str):
-        return widgets.Dropdown(options=choice, value=choice[0], description=name)
-    low, high, start = choice
-    if low > 0:
-        ends = {"base": 10, "min": math.log10(low), "max": math.log10(high)}
-        return widgets.FloatLogSlider(start, **ends, description=name, continuous_update=False)
-    return widgets.FloatSlider(
-        start, min=low, max=high, step=(high - low) / 30, description=name, continuous_update=False
-    )
+def choices(
+    draw: Callable, *, stills: Sequence[Mapping] = (), budget: float = BUDGET, **options: tuple[Sequence, object]
+) -> None:
+    """Show what `draw(**values)` draws, with one of a few values for every argument: (what can be chosen, the start).
 
-
-def choices(draw: Callable, **options: tuple[Sequence, object]) -> None:
-    """Show what `draw(**values)` draws, with a menu for every argument: (what can be chosen, the start).
-
-    Where nobody can choose, the picture for the starting values stands in. Raises ValueError for a start that is none
-    of the options.
+    Numbers have a slider that goes from one to the next, texts a menu. Drawn, and replaced by `stills`, as by
+    `sliders`. Raises ValueError for a start that is none of the options.
     """
     for name, (allowed, start) in options.items():
         runtime.check(start in allowed, name, start, f"one of {', '.join(map(str, allowed))}")
+    starts = {name: start for name, (_, start) in options.items()}
+    _explore(draw, lambda widgets, name: _option_control(widgets, name, *options[name]), starts, stills, budget)
+
+
+def _start(name: str, choice: tuple):
+    if isinstance(choice[0], str):
+        return choice[0]
+    low, high, start = choice
+    runtime.check(low < high, name, choice, "(low, high, start) with low < high")
+    runtime.check(low <= start <= high, name, start, f"a start from {low:g} to {high:g}")
+    return start
+
+
+def _explore(draw: Callable, make: Callable, starts: Mapping, stills: Sequence[Mapping], budget: float) -> None:
+    """Draw the stills where nobody can move anything; else show the controls and, below them, the picture."""
     if headless():
-        draw(**{name: start for name, (_, start) in options.items()})
+        for values in stills or [starts]:
+            draw(**values)
         return
     import ipywidgets  # loads slowly, and only a live notebook needs it
 
-    menus = {
-        name: ipywidgets.Dropdown(options=list(allowed), value=start, description=name)
-        for name, (allowed, start) in options.items()
-    }
-    ipywidgets.interact(draw, **menus)
+    controls, screen = {name: make(ipywidgets, name) for name in starts}, ipywidgets.Output()
+
+    def redraw() -> None:
+        screen.outputs = _within_budget(draw, {name: control.value for name, control in controls.items()}, budget)
+
+    screen.outputs = _outputs(draw, starts)  # the first picture also loads what is needed: it may take its time
+    moved = _when_it_rests(redraw)
+    for control in controls.values():
+        control.observe(moved, "value")
+    display(ipywidgets.VBox([*controls.values(), screen]))
+
+
+def _when_it_rests(action: Callable[[], None]) -> Callable:
+    """Return a callback that calls `action` once REST seconds have passed without another call of it.
+
+    A slider on its way sends many values. Without an event loop there is nothing to wait in: then at once.
+    """
+    waiting = []
+
+    def moved(change) -> None:
+        while waiting:
+            waiting.pop().cancel()
+        try:
+            waiting.append(asyncio.get_running_loop().call_later(REST, action))
+        except RuntimeError:
+            action()
+
+    return moved
+
+
+def _within_budget(draw: Callable, values: Mapping, budget: float) -> tuple[dict, ...]:
+    """The outputs of `draw(**values)`, or of why there are none: too slow, or values that go together badly."""
+    try:
+        with _time_limit(budget):
+            return _outputs(draw, values)
+    except _TooSlow:
+        text = f"These values take longer than {budget:g} s on this machine: move a slider back."
+    except Exception as error:  # in an event loop nobody else would show it
+        text = f"{type(error).__name__}: {error}"
+    finally:
+        plt.close("all")
+    return ({"output_type": "display_data", "data": {"text/markdown": f"**{text}**"}, "metadata": {}},)
+
+
+def _outputs(draw: Callable, values: Mapping) -> tuple[dict, ...]:
+    """What `draw(**values)` prints and displays, as the outputs of a cell, to be shown all at once."""
+    with capture_output() as captured:
+        draw(**values)
+        plt.show()
+    printed = [{"output_type": "stream", "name": "stdout", "text": captured.stdout}] if captured.stdout else []
+    shown = [
+        {"output_type": "display_data", "data": _as_text(output.data), "metadata": output.metadata or {}}
+        for output in captured.outputs
+    ]
+    return (*printed, *shown)
+
+
+def _as_text(data: Mapping) -> dict:
+    """The forms of an output with bytes as base64, as a notebook file has them."""
+    return {kind: base64.b64encode(form).decode() if isinstance(form, bytes) else form for kind, form in data.items()}
+
+
+class _TooSlow(BaseException):
+    """Not an Exception, so that nothing that is interrupted takes it for one of its own."""
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """End the block with `_TooSlow` after some seconds, where there are alarms: in a main thread, not on Windows."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number, frame):
+        raise _TooSlow
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _range_control(widgets, name: str, choice: tuple):
+    look = {"description": name, **LOOK}
+    if isinstance(choice[0], str):
+        return widgets.Dropdown(options=choice, value=choice[0], **look)
+    low, high, start = choice
+    if low > 0:
+        ends = {"base": 10, "min": math.log10(low), "max": math.log10(high)}
+        return widgets.FloatLogSlider(start, **ends, step=(ends["max"] - ends["min"]) / 60, **look)
+    return widgets.FloatSlider(start, min=low, max=high, step=(high - low) / 30, **look)
+
+
+def _option_control(widgets, name: str, allowed: Sequence, start):
+    numbers = len(allowed) > 1 and all(isinstance(value, int | float) for value in allowed)
+    kind = widgets.SelectionSlider if numbers else widgets.Dropdown
+    return kind(options=list(allowed), value=start, description=name, **LOOK)
 
 
 def _cell(value) -> str:

@@ -23,6 +23,16 @@ def notebooks() -> dict[str, Path]:
     return {path.stem.partition("_")[2]: path for path in found}
 
 
+def is_guide(notebook: Path) -> bool:
+    """Whether a notebook leads through the others (number 00) rather than reproduces a paper."""
+    return notebook.name.startswith("00_")
+
+
+def papers() -> dict[str, Path]:
+    """The notebooks that reproduce a paper, by the name of its package in `lib.papers`."""
+    return {slug: path for slug, path in notebooks().items() if not is_guide(path)}
+
+
 def cache() -> Path:
     """The store of results and all else that can be made again; `POLYSEMANTICITY_CACHE` moves it."""
     return Path(os.environ.get("POLYSEMANTICITY_CACHE", home() / ".cache"))

@@ -22,7 +22,7 @@ def problem(paper: ModuleType, source: Path, executed: Path) -> str | None:
     """
     if not executed.exists():
         return "no executed copy was written"
-    found = execute.parameters_problem(nbformat.read(source, as_version=4))
+    found = None if paths.is_guide(source) else execute.parameters_problem(nbformat.read(source, as_version=4))
     return found or execute.problem(nbformat.read(executed, as_version=4)) or _missing(paper, executed.parent)
 
 
@@ -32,6 +32,8 @@ def _missing(paper: ModuleType, staging: Path) -> str | None:
         for suffix in SUFFIXES:
             if not (folder / f"{name}.{suffix}").exists():
                 return f"figure {name!r} is declared but its .{suffix} was not written"
+    if not paper.CLAIMS:
+        return None
     if not (folder / "claims.json").exists():
         return "claims.json was not written"
     judged = {row["id"] for row in json.loads((folder / "claims.json").read_text())}
@@ -45,7 +47,8 @@ def publish(slug: str, executed: Path, place: Path) -> None:
     document = (nbformat.writes(execute.cleaned(nbformat.read(executed, as_version=4))).rstrip("\n") + "\n").encode()
     target = place / "docs" / executed.name
     with alone():
-        replace_folder(executed.parent / "figures" / slug, place / "figures" / slug)
+        if (executed.parent / "figures" / slug).exists():  # a guide has none
+            replace_folder(executed.parent / "figures" / slug, place / "figures" / slug)
         if not target.exists() or target.read_bytes() != document:
             paths.write_atomically(target, document)
 

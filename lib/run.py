@@ -22,9 +22,9 @@ import time
 import uuid
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
-from lib import cluster, config, execute, paths, processes, publish, readme, runtime, site, upkeep
+from lib import cluster, config, execute, paths, processes, publish, readme, runtime, site, template, upkeep
 
 LIMITS = {"smoke": 600, "default": 3600}  # seconds one notebook may take; other profiles have no limit
 
@@ -35,7 +35,7 @@ class Job:
 
     slug: str
     source: Path
-    paper: ModuleType
+    paper: ModuleType | SimpleNamespace
     staging: Path
     sockets: Path  # a folder with a short name: a socket's path may have about 100 characters
     parameters: dict
@@ -59,6 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "retry":
             return main(upkeep.to_retry())
+        if options.command == "new":
+            print(made(options.slug, options.title))
+            return 0
+        if options.slug is not None:
+            raise ValueError(f"{options.command} {options.slug}: allowed is a name after new only")
         if options.command:
             print(upkeep.status() if options.command == "status" else upkeep.collect(options.dry_run))
             return 0
@@ -83,6 +88,22 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def made(slug: str | None, title: str | None) -> str:
+    """Make the files of a new paper and return what they are and what to do next."""
+    if slug is None:
+        raise ValueError("new: allowed is new SLUG, for example new superposition_in_toys")
+    files = [os.path.relpath(place, paths.ROOT) for place in template.create(slug, title)]
+    return "\n".join(
+        [
+            "made, with an example that works:",
+            *(f"    {file}" for file in files),
+            f"try it: ./run_all.sh --profile smoke --only {slug} && ./run_tests.sh tests/test_{slug}.py",
+            "then change it piece by piece (CONTRIBUTING.md); after the first ./run_all.sh let its row in README.md",
+            "lead to docs/",
+        ]
+    )
+
+
 def selected(only: list[str] | None) -> dict[str, Path]:
     """Return the notebooks by slug, or those asked for; ValueError for an unknown slug, with the nearest."""
     notebooks = paths.notebooks()
@@ -95,12 +116,28 @@ def selected(only: list[str] | None) -> dict[str, Path]:
     return {slug: path for slug, path in notebooks.items() if not only or slug in only}
 
 
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """What can be set in a guide."""
+
+
+def declared(slug: str, notebook: Path) -> ModuleType | SimpleNamespace:
+    """Return the package that declares what a notebook has to deliver: settings, figures, claims; a guide none."""
+    if not paths.is_guide(notebook):
+        return importlib.import_module(f"lib.papers.{slug}")
+    profiles = {profile: {} for profile in ("smoke", "default", "paper")}
+    title = "A guide to the others: no settings, figures or claims of its own"
+    return SimpleNamespace(SLUG=slug, TITLE=title, Config=NoSettings, PROFILES=profiles, FIGURES={}, CLAIMS={})
+
+
 def listing(papers: dict[str, Path]) -> str:
     """Return what can be run: notebooks with their figures, claims, profiles and settings."""
     lines = []
     for slug, path in papers.items():
-        paper = importlib.import_module(f"lib.papers.{slug}")
+        paper = declared(slug, path)
         lines += [f"{slug}  ({path.name})", f"    {paper.TITLE}"]
+        if paths.is_guide(path):
+            continue
         lines += [f"    profiles  {', '.join(paper.PROFILES)}", f"    claims    {', '.join(paper.CLAIMS)}"]
         lines += [f"    figures   {', '.join(paper.FIGURES)}", "    settings (--set)"]
         for name, value, _, meaning in config.rows(paper.Config(), paper.Config()):
@@ -110,14 +147,15 @@ def listing(papers: dict[str, Path]) -> str:
 
 def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dict) -> list[Job]:
     """Return the jobs with their parameters checked: a bad value is refused before anything runs."""
-    modules = {slug: importlib.import_module(f"lib.papers.{slug}") for slug in papers}
+    modules = {slug: declared(slug, path) for slug, path in papers.items()}
     fields = {slug: {field.name for field in dataclasses.fields(paper.Config)} for slug, paper in modules.items()}
     for name in overrides:
         if not any(name in known for known in fields.values()):
             everything = sorted(set().union(*fields.values()))
             nearest = difflib.get_close_matches(name, everything, n=1)
             hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise ValueError(f"field {name!r} is unknown: allowed is one of {', '.join(everything)}{hint}")
+            allowed = f"one of {', '.join(everything)}" if everything else "none in a guide"
+            raise ValueError(f"field {name!r} is unknown: allowed is {allowed}{hint}")
     scratch = paths.cache() / "staging"
     jobs = []
     for slug, source in papers.items():
@@ -126,7 +164,8 @@ def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dic
         runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=device, overrides=own)
         asked = {"profile": options.profile, "seed": options.seed, "device": options.device, "overrides": own}
         usual = {"profile": "default", "seed": 0, "device": "auto", "overrides": {}}
-        parameters = {name: value for name, value in asked.items() if value != usual[name]}
+        changed = {name: value for name, value in asked.items() if value != usual[name]}
+        parameters = {} if paths.is_guide(source) else changed
         staging = scratch / f"{slug}-{uuid.uuid4().hex[:8]}"
         sockets = Path(tempfile.gettempdir()) / f"kernel-{staging.name[-8:]}"
         jobs.append(Job(slug, source, modules[slug], staging, sockets, parameters))
@@ -276,13 +315,19 @@ def _conclude(job: Job, place: Path, token: str) -> None:
     except OSError as error:
         job.failure = f"its outputs cannot be put under {os.path.relpath(place)}: {error}"
     if job.failure is None:
-        rows = json.loads((place / "figures" / job.slug / "claims.json").read_text())
-        verdicts = Counter(row["verdict"] for row in rows)
-        counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-        job.summary = f"{len(job.paper.FIGURES)} figures; claims: {counted}"
+        job.summary = _delivered(job, place)
     else:
         job.summary = job.failure + _kept_log(job)
     print(f"{job.slug}: {'failed' if job.failure else 'done'} after {job.seconds:.0f} s: {job.summary}", flush=True)
+
+
+def _delivered(job: Job, place: Path) -> str:
+    if paths.is_guide(job.source):
+        return "a guide, without figures and claims of its own"
+    rows = json.loads((place / "figures" / job.slug / "claims.json").read_text()) if job.paper.CLAIMS else []
+    verdicts = Counter(row["verdict"] for row in rows)
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    return f"{len(job.paper.FIGURES)} figures; claims: {counted or 'none'}"
 
 
 def _failure(job: Job) -> str | None:
@@ -324,10 +369,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="run_all.sh", description="Regenerate every figure of the collection.", allow_abbrev=False
     )
     parser.add_argument(
-        "command", nargs="?", choices=upkeep.COMMANDS,
+        "command", nargs="?", choices=(*upkeep.COMMANDS, "new"),
         help="instead of running: say what the store holds and how the last run ended; run again what it did not "
-        "finish; remove what nothing will ask for again",
+        "finish; remove what nothing will ask for again; make the files of a new paper",
     )  # fmt: skip
+    parser.add_argument("slug", nargs="?", metavar="SLUG", help="with new: the paper's name in lib, figures and tests")
+    parser.add_argument("--title", help="with new: the paper's title")
     parser.add_argument("--dry-run", action="store_true", help="with gc: only say what would go")
     parser.add_argument("--profile", default="default", help="smoke, default or paper")
     parser.add_argument("--only", nargs="+", metavar="SLUG", help="only these notebooks")

@@ -34,6 +34,12 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.delenv("POLYSEMANTICITY_PROGRESS", raising=False)
 
 
+@pytest.fixture(scope="session")
+def smoke_folders(tmp_path_factory):
+    """One store for all tests that run whole notebooks under smoke, and the outputs of the collection's runs."""
+    return tmp_path_factory.mktemp("smoke")
+
+
 @dataclasses.dataclass(frozen=True)
 class ToyConfig:
     """Settings of a paper that exists only here."""

@@ -7,7 +7,7 @@ import pytest
 from lib import paths
 
 LEVELS = {
-    0: ("config", "paths", "processes", "runtime", "codedigest"),
+    0: ("config", "paths", "processes", "runtime", "codedigest", "checkpoints"),
     1: (
         "architectures", "autoencoders", "broken_law", "capacity", "claims", "codes", "covariance", "cvpca",
         "ensembles", "exponent_errors", "flow", "geometry", "hidden_noise", "incidental", "information",
@@ -16,7 +16,9 @@ LEVELS = {
     ),
     2: ("data", "models", "train", "store", "cluster", "sweep", "language"),
     3: ("mine",),
-    5: ("notebook", "run", "execute", "publish", "readme", "upkeep"),
+    5: (
+        "notebook", "run", "execute", "publish", "readme", "template", "upkeep", "site", "audits", "reference",
+    ),
 }  # fmt: skip
 LEVEL = {f"lib.{name}": level for level, names in LEVELS.items() for name in names}
 MODULES = sorted(path for path in (paths.ROOT / "lib").rglob("*.py") if path.read_text().count("\n") > 1)

@@ -123,6 +123,6 @@ def test_functions_without_a_file_are_refused():
 
 
 def test_every_paper_has_a_digest():
-    for slug in paths.notebooks():
+    for slug in paths.papers():
         paper = importlib.import_module(f"lib.papers.{slug}")
         assert len(codedigest.digest(paper.Config)) == 64

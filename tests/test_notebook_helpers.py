@@ -1,6 +1,14 @@
 """What notebooks show: settings, prose with numbers, claims."""
 
+import asyncio
+import contextlib
+import signal
+import time
+
+import ipywidgets
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
 from matplotlib.figure import Figure
 
 from lib import claims, notebook, runtime
@@ -57,48 +65,116 @@ def test_headless_under_the_runner(monkeypatch):
     assert not notebook.headless()
 
 
-def test_sliders_draw_once_where_nobody_can_move_them(monkeypatch):
+@pytest.fixture
+def live(monkeypatch):
+    """A notebook that somebody runs: what it displays, as it comes."""
+    monkeypatch.delenv("POLYSEMANTICITY_OUT", raising=False)
+    monkeypatch.delenv("PAPERMILL_OUTPUT_PATH", raising=False)
+    monkeypatch.setattr(notebook, "_outputs", lambda draw, values: ({"text": draw(**values)},))
+    shown = []
+    monkeypatch.setattr(notebook, "display", shown.append)
+    return shown
+
+
+def test_a_still_stands_in_where_nobody_can_move_anything(monkeypatch):
     monkeypatch.setenv("POLYSEMANTICITY_OUT", "somewhere")
     drawn = []
     notebook.sliders(lambda **values: drawn.append(values), ratio=(0.1, 10, 1.5), kurtosis=(1.2, 100, 10))
-    assert drawn == [{"ratio": 1.5, "kurtosis": 10}]
     notebook.sliders(lambda **values: drawn.append(values), noise=(0.0, 0.3, 0.1), optimizer=("flow", "AdamW"))
-    assert drawn[1:] == [{"noise": 0.1, "optimizer": "flow"}]
-
-
-def test_sliders_start_in_range_and_wait_until_they_are_let_go(monkeypatch):
-    import ipywidgets
-
-    monkeypatch.delenv("POLYSEMANTICITY_OUT", raising=False)
-    monkeypatch.delenv("PAPERMILL_OUTPUT_PATH", raising=False)
-    made = {}
-    monkeypatch.setattr(ipywidgets, "interact", lambda draw, **controls: made.update(controls))
-    notebook.sliders(print, ratio=(0.1, 10, 1.5))
-    assert made["ratio"].value == 1.5 and not made["ratio"].continuous_update
-    assert (made["ratio"].min, made["ratio"].max) == (-1, 1)
-    notebook.sliders(print, noise=(0.0, 0.3, 0.1), optimizer=("flow", "AdamW"))
-    assert (made["noise"].min, made["noise"].max, made["noise"].value) == (0, 0.3, 0.1)
-    assert made["optimizer"].options == ("flow", "AdamW") and made["optimizer"].value == "flow"
-
-
-def test_choices_draw_once_where_nobody_can_choose(monkeypatch):
-    monkeypatch.setenv("POLYSEMANTICITY_OUT", "somewhere")
-    drawn = []
     notebook.choices(lambda **values: drawn.append(values), layer=(("stem", "mu"), "mu"), rate=((0.0, 0.4), 0.4))
-    assert drawn == [{"layer": "mu", "rate": 0.4}]
-    with pytest.raises(ValueError, match="layer = 'fc9': allowed is one of stem, mu"):
-        notebook.choices(print, layer=(("stem", "mu"), "fc9"))
+    notebook.sliders(lambda **values: drawn.append(values), m=(1, 9, 2), stills=({"m": 1}, {"m": 9}))
+    assert drawn == [
+        {"ratio": 1.5, "kurtosis": 10},
+        {"noise": 0.1, "optimizer": "flow"},
+        {"layer": "mu", "rate": 0.4},
+        {"m": 1},
+        {"m": 9},
+    ]
 
 
-def test_choices_are_menus_that_start_where_they_should(monkeypatch):
-    import ipywidgets
+@pytest.mark.parametrize(
+    ("show", "message"),
+    [
+        (lambda: notebook.choices(print, layer=(("stem", "mu"), "fc9")), "layer = 'fc9': allowed is one of stem, mu"),
+        (lambda: notebook.sliders(print, m=(1, 9, 20)), "m = 20: allowed is a start from 1 to 9"),
+        (lambda: notebook.sliders(print, m=(9, 1, 2)), "allowed is \\(low, high, start\\) with low < high"),
+        (
+            lambda: notebook.sliders(print, m=(1, 9, 2), stills=({"n": 1},)),
+            "stills = {'n': 1}: allowed is values for m",
+        ),
+    ],
+)
+def test_bad_ranges_are_refused(show, message):
+    with pytest.raises(ValueError, match=message):
+        show()
 
-    monkeypatch.delenv("POLYSEMANTICITY_OUT", raising=False)
-    monkeypatch.delenv("PAPERMILL_OUTPUT_PATH", raising=False)
-    made = {}
-    monkeypatch.setattr(ipywidgets, "interact", lambda draw, **controls: made.update(controls))
-    notebook.choices(print, layer=(("stem", "mu"), "mu"))
-    assert made["layer"].value == "mu" and list(made["layer"].options) == ["stem", "mu"]
+
+def test_controls_have_the_ranges_and_the_start_that_were_asked_for(live):
+    notebook.sliders(dict, ratio=(0.1, 10, 1.5), noise=(0.0, 0.3, 0.1), optimizer=("flow", "AdamW"))
+    ratio, noise, optimizer, _ = live[0].children
+    assert ratio.value == 1.5 and (ratio.min, ratio.max) == (-1, 1)  # powers of ten
+    assert (noise.min, noise.max, noise.value) == (0, 0.3, 0.1)
+    assert optimizer.options == ("flow", "AdamW") and optimizer.value == "flow"
+    notebook.choices(dict, layer=(("stem", "mu"), "mu"), rate=((0.0, 0.4), 0.4), training=((1,), 1))
+    layer, rate, training, _ = live[1].children
+    assert layer.value == "mu" and list(layer.options) == ["stem", "mu"]
+    assert isinstance(rate, ipywidgets.SelectionSlider) and rate.value == 0.4
+    assert isinstance(training, ipywidgets.Dropdown)  # a slider with one position cannot be drawn
+
+
+def test_the_picture_follows_a_slider_and_an_error_is_shown(live):
+    notebook.sliders(lambda m: 1 / m, m=(0.0, 9.0, 2.0))
+    slider, screen = live[0].children
+    assert screen.outputs == ({"text": 0.5},)
+    slider.value = 4.0
+    assert screen.outputs == ({"text": 0.25},)
+    slider.value = 0.0
+    assert screen.outputs[0]["data"]["text/markdown"] == "**ZeroDivisionError: float division by zero**"
+    slider.value = 5.0
+    assert screen.outputs == ({"text": 0.2},)
+
+
+def test_moves_on_the_way_are_not_drawn(live):
+    drawn = []
+    notebook.sliders(lambda m, n: drawn.append(m), m=(0.0, 9.0, 2.0), n=(0.0, 9.0, 2.0))
+    m, n, _ = live[0].children
+
+    async def move():
+        for value in (3.0, 4.0, 5.0):
+            m.value = n.value = value
+            await asyncio.sleep(notebook.REST / 5)
+        await asyncio.sleep(3 * notebook.REST)
+
+    asyncio.run(move())
+    assert drawn == [2.0, 5.0]
+
+
+def test_a_picture_that_takes_too_long_is_given_up(live):
+    def draw(m):
+        while m > 3:  # a loop that would catch an ordinary exception
+            with contextlib.suppress(Exception):
+                time.sleep(0.01)
+        return m
+
+    notebook.sliders(draw, m=(0.0, 9.0, 2.0), budget=0.2)
+    slider, screen = live[0].children
+    slider.value = 5.0
+    assert "take longer than 0.2 s" in screen.outputs[0]["data"]["text/markdown"]
+    slider.value = 3.0
+    assert screen.outputs == ({"text": 3.0},)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_outputs_are_those_of_a_cell():
+    """In a real kernel's shell: text, then the picture as base64, as a notebook file has them."""
+    shell = InteractiveShell.instance()
+    shell.display_formatter.formatters["image/png"].for_type(Figure, lambda figure: b"a picture")
+    try:
+        outputs = notebook._outputs(lambda m: (print("m is", m), display(Figure())), {"m": 2})
+    finally:
+        InteractiveShell.clear_instance()
+    assert outputs[0] == {"output_type": "stream", "name": "stdout", "text": "m is 2\n"}
+    assert outputs[1]["data"]["image/png"] == "YSBwaWN0dXJl"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 
 from lib import execute, paths, run, runtime
 
-NOTEBOOKS = paths.notebooks()
+NOTEBOOKS, PAPERS = paths.notebooks(), paths.papers()
+GUIDES = [slug for slug in NOTEBOOKS if slug not in PAPERS]
 PARAMETERS = 'profile = "default"\nseed = 0\ndevice = "auto"\noverrides = {}'
 LONGEST_CELL = 40
 OFFLINE = str(paths.ROOT / "tests" / "offline")
@@ -27,9 +28,10 @@ def code_of(slug):
     return [cell.source for cell in read(slug).cells if cell.cell_type == "code"]
 
 
-def test_three_papers():
-    assert [path.name[:2] for path in NOTEBOOKS.values()] == ["01", "02", "03"]
-    assert {path.stem for path in (paths.ROOT / "lib" / "papers").glob("[a-z]*")} == set(NOTEBOOKS)
+def test_one_guide_and_one_package_for_each_paper():
+    assert [path.name[:2] for path in NOTEBOOKS.values()] == [f"{number:02}" for number in range(len(NOTEBOOKS))]
+    assert {path.stem for path in (paths.ROOT / "lib" / "papers").glob("[a-z]*")} == set(PAPERS)
+    assert GUIDES == ["start_here"]
 
 
 @pytest.mark.parametrize("slug", NOTEBOOKS)
@@ -41,9 +43,27 @@ def test_source_has_no_outputs_and_the_agreed_shape(slug):
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
     assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
+
+
+@pytest.mark.parametrize("slug", PAPERS)
+def test_a_papers_notebook_takes_parameters(slug):
+    code = [cell for cell in read(slug).cells if cell.cell_type == "code"]
     assert [cell.source for cell in code if "parameters" in cell.metadata.get("tags", [])] == [PARAMETERS]
     assert code[2].source.startswith("run = runtime.start(")
-    assert execute.parameters_problem(notebook) is None
+    assert execute.parameters_problem(read(slug)) is None
+
+
+@pytest.mark.parametrize("slug", GUIDES)
+def test_a_guide_has_three_sliders_and_leads_to_notebooks(slug):
+    assert sum(source.count("notebook.sliders(") for source in code_of(slug)) == 3
+    text = "\n".join(cell.source for cell in read(slug).cells if cell.cell_type == "markdown")
+    linked = set(re.findall(r"\]\(([^)]+\.ipynb)\)", text))
+    assert len(linked) >= 3 and linked <= {path.name for path in PAPERS.values()}
+
+
+@pytest.mark.parametrize("slug", NOTEBOOKS)
+def test_every_notebook_has_something_to_move(slug):
+    assert any("notebook.sliders(" in source or "notebook.choices(" in source for source in code_of(slug))
 
 
 @pytest.mark.parametrize("slug", NOTEBOOKS)
@@ -56,7 +76,7 @@ def test_cells_are_short_and_define_and_train_nothing(slug):
         assert "savefig" not in source and "plt.rcParams" not in source
 
 
-@pytest.mark.parametrize("slug", NOTEBOOKS)
+@pytest.mark.parametrize("slug", PAPERS)
 def test_every_declared_figure_and_claim_appears(slug):
     paper = importlib.import_module(f"lib.papers.{slug}")
     text = "\n".join(code_of(slug))
@@ -68,7 +88,7 @@ def test_every_declared_figure_and_claim_appears(slug):
     assert saved == set(paper.FIGURES)
 
 
-@pytest.mark.parametrize("slug", NOTEBOOKS)
+@pytest.mark.parametrize("slug", PAPERS)
 def test_paper_module_keeps_the_contract(slug):
     paper = importlib.import_module(f"lib.papers.{slug}")
     assert (
@@ -78,12 +98,6 @@ def test_paper_module_keeps_the_contract(slug):
         runtime.start(paper, profile=profile, seed=0, device="cpu", overrides={})
     assert all(claim.id == name for name, claim in paper.CLAIMS.items())
     assert all(len(alt) > 30 for alt in paper.FIGURES.values())
-
-
-@pytest.fixture(scope="module")
-def module_folders(tmp_path_factory):
-    """One store and one collection's outputs for all smoke runs."""
-    return tmp_path_factory.mktemp("smoke")
 
 
 def smoke(folders, monkeypatch, *arguments):
@@ -116,12 +130,12 @@ def test_the_block_of_the_network_works(tmp_path, attempt):
     assert ended.returncode != 0 and (tmp_path / "attempts").exists()
 
 
-def test_smoke_runs_of_all_from_two_working_directories(module_folders, monkeypatch, tmp_path, capsys):
-    first = smoke(module_folders, monkeypatch)
+def test_smoke_runs_of_all_from_two_working_directories(smoke_folders, monkeypatch, tmp_path, capsys):
+    first = smoke(smoke_folders, monkeypatch)
     assert capsys.readouterr().out.count(" ok ") == len(NOTEBOOKS)
     monkeypatch.chdir(tmp_path)
-    assert smoke(module_folders, monkeypatch) == first  # the second run is from the store, byte for byte the same
-    for slug in NOTEBOOKS:
+    assert smoke(smoke_folders, monkeypatch) == first  # the second run is from the store, byte for byte the same
+    for slug in PAPERS:
         paper = importlib.import_module(f"lib.papers.{slug}")
         folder = next(iter(first)).parents[-2] / "smoke" / "figures" / slug
         rows = json.loads(first[folder / "claims.json"])

@@ -213,6 +213,28 @@ def test_list_names_notebooks_figures_claims_and_settings(capsys):
     assert "n_seeds" in shown and "FC-01" in shown
 
 
+def test_a_guide_needs_neither_parameters_nor_claims(home, capsys):
+    guide = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1\nx")])
+    nbformat.write(guide, home / "notebooks" / "00_guide.ipynb")
+    before = snapshot(home)
+    assert run.main(["--set", "n_seeds=3"]) == 2 and run.main(["--profile", "smok"]) == 2
+    complaint = capsys.readouterr().err
+    assert "field 'n_seeds' is unknown: allowed is none in a guide" in complaint and "profile 'smok'" in complaint
+    assert run.main([]) == 0
+    assert "00_guide" not in str(before) and (home / "docs" / "00_guide.ipynb").exists()
+    assert {path: kept for path, kept in snapshot(home).items() if "guide" not in path} == before
+    assert run.main(["--seed", "1"]) == 0  # it has no parameters that could change
+    assert "a guide" in capsys.readouterr().out
+
+
+def test_a_guide_that_fails_is_reported(home, capsys):
+    guide = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("raise ValueError('a bad value')")])
+    nbformat.write(guide, home / "notebooks" / "00_guide.ipynb")
+    assert run.main([]) == 1
+    assert "cell 1: ValueError: a bad value" in capsys.readouterr().out
+    assert not (home / "docs" / "00_guide.ipynb").exists()
+
+
 def test_no_notebooks_is_an_error(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("POLYSEMANTICITY_HOME", str(tmp_path))
     assert run.main([]) == 2
