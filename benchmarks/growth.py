@@ -182,7 +182,7 @@ SWEEPS = {
 # shows that it works
 QUICK = {
     "solvers": Sweep("time", adamw, "neurons", sizes(32, 128), "n² m", np.abs, {"features": 16, "seeds": 2}),
-    "spectra": Sweep("memory", stream, "samples", sizes(1024, 4096), "1", np.ones_like, {"units": 32}),
+    "spectra": Sweep("time", stream, "samples", sizes(1024, 4096), "n", np.abs, {"units": 32}),
     "capacities": Sweep("time", capacities, "features", sizes(32, 128), "N D²", np.abs, {"dimensions": 10}),
     "networks": Sweep("time", vae, "images", sizes(4, 16), "images", np.abs, {"width": 1 / 16}),
 }

@@ -252,6 +252,15 @@ def peak_memory(make: str, **arguments) -> int:
     return peak_memories(make, [arguments])[0]
 
 
+def peak_of_full_size(quick: bool, make: str, **arguments) -> int | None:
+    """`peak_memory`, or None in the quick setting, which only does the work: a process takes seconds to start."""
+    if not quick:
+        return peak_memory(make, **arguments)
+    module, _, name = make.partition(":")
+    getattr(importlib.import_module(module), name)(**arguments)()
+    return None
+
+
 def peak_memories(make: str, each: Sequence[dict]) -> list[int]:
     """`peak_memory` for several sets of arguments, every one in a process of its own forked from one that is ready."""
     call = [sys.executable, "-m", "benchmarks.measure", make, json.dumps(list(each))]

@@ -54,8 +54,8 @@ def tall(quick: bool) -> Result:
         ratio=ratio,
         ours=timed.ours,
         theirs=timed.theirs,
-        ours_bytes=_peak(quick, "ours_on", n=n, m=m),
-        theirs_bytes=_peak(quick, "eigh_on", n=n, m=m),
+        ours_bytes=measure.peak_of_full_size(quick, "benchmarks.spectra:ours_on", n=n, m=m),
+        theirs_bytes=measure.peak_of_full_size(quick, "benchmarks.spectra:eigh_on", n=n, m=m),
         accuracy="largest relative error of an eigenvalue",
         ours_accuracy=f"{_error(spectra.covariance_spectrum(data).eigenvalues, exact):.0e}",
         theirs_accuracy=f"{_error(_pca('covariance_eigh', data), exact):.0e}",
@@ -72,11 +72,6 @@ def tall_kernel(n: int, m: int, seconds: float, n_bytes: int = 4) -> measure.Ker
     """Floors of the spectrum of n ≥ m samples."""
     operations = n * m**2 + 4 / 3 * m**3
     return measure.kernel(f"spectrum of {n:,} × {m:,}", seconds, operations, n_bytes * n * m, "float64")
-
-
-def _peak(quick: bool, make: str, **arguments) -> int | None:
-    """Peak memory, not in the quick setting: each is a process of its own, which takes seconds to start."""
-    return None if quick else measure.peak_memory(f"benchmarks.spectra:{make}", **arguments)
 
 
 def _once(work, exact) -> str:
@@ -129,8 +124,10 @@ def wide(quick: bool) -> Result:
         ratio=ratio,
         ours=timed.ours,
         theirs=timed.theirs,
-        ours_bytes=_peak(quick, "ours_on", n=n, m=m),
-        theirs_bytes=_peak(quick, "randomized_on", n=n, m=m, components=components),
+        ours_bytes=measure.peak_of_full_size(quick, "benchmarks.spectra:ours_on", n=n, m=m),
+        theirs_bytes=measure.peak_of_full_size(
+            quick, "benchmarks.spectra:randomized_on", n=n, m=m, components=components
+        ),
         accuracy=f"largest relative error of an eigenvalue, all {n - 1} / the first {components}",
         ours_accuracy=f"{_error(spectra.covariance_spectrum(data).eigenvalues[: n - 1], exact):.0e}",
         theirs_accuracy=f"{_error(_pca('randomized', data, **theirs), exact):.0e}",
@@ -162,7 +159,7 @@ def streamed(quick: bool) -> Result:
     timed = measure.pairs(
         lambda: spectra.covariance_spectrum(itertools.islice(itertools.cycle(pool), part)), theirs, 1 if quick else 5
     )
-    peak = _peak(quick, "stream_of", m=m, batches=16)
+    peak = measure.peak_of_full_size(quick, "benchmarks.spectra:stream_of", m=m, batches=16)
     whole = theirs()
     values = whole.explained_variance_ * ((whole.n_samples_seen_ - 1) / whole.n_samples_seen_)
     return Result(
@@ -172,7 +169,7 @@ def streamed(quick: bool) -> Result:
         ours=timed.ours,
         theirs=timed.theirs,
         ours_bytes=peak,
-        theirs_bytes=_peak(quick, "incremental_of", m=m, batches=part),
+        theirs_bytes=measure.peak_of_full_size(quick, "benchmarks.spectra:incremental_of", m=m, batches=part),
         accuracy="largest relative error of an eigenvalue",
         ours_accuracy=f"{_error(found, exact):.0e}",
         theirs_accuracy=f"{_error(values, exact):.0e} after {part} of the batches",
