@@ -43,10 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     chosen = {name: case for name, case in everything.items() if _wanted(name, case, options)}
     torch.set_num_threads(options.threads)
+    stamp, failed = measure.stamp(options.threads), False
     with threadpool_limits(options.threads):
-        results = {name: _measured(case, options.quick) for name, case in chosen.items()}
-    save(results, measure.stamp(options.threads), options.quick, options.out)
-    return int(any("error" in result for result in results.values()))
+        for name, case in chosen.items():
+            result = _measured(case, options.quick)
+            save({name: result}, stamp, options.quick, options.out)
+            failed |= "error" in result
+    return int(failed)
 
 
 def _wanted(name: str, case: measure.Case, options: argparse.Namespace) -> bool:

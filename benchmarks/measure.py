@@ -225,18 +225,20 @@ def bandwidth(device: str = "cpu") -> float:
     return 2 * 4 * source.numel() / timings(lambda: target.copy_(source), 5, device).low
 
 
-def profile(work: Callable[[], object], top: int = 6) -> tuple[tuple[str, float], ...]:
-    """The torch operations that take the largest shares of the time of `work`, after a warm-up; the rest as one."""
+def profile(
+    work: Callable[[], object], device: str = "cpu", rest: str = "the rest", top: int = 6
+) -> tuple[tuple[str, float], ...]:
+    """The torch operations that take the largest shares of the time of `work`, after a warm-up; `rest` is all else."""
+    clock, self_time = _Clock(device), "self_cpu_time_total" if device == "cpu" else "self_device_time_total"
+    activities = [torch.profiler.ProfilerActivity.CPU if device == "cpu" else torch.profiler.ProfilerActivity.CUDA]
     work()
-    activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities) as profiler:
-        start = time.perf_counter()
-        work()
-        seconds = time.perf_counter() - start
-    times = {entry.key.removeprefix("aten::"): entry.self_cpu_time_total / 1e6 for entry in profiler.key_averages()}
+        clock.time(work)
+    seconds = clock.wall[0]
+    times = {entry.key.removeprefix("aten::"): getattr(entry, self_time) / 1e6 for entry in profiler.key_averages()}
     largest = sorted(times.items(), key=lambda item: -item[1])[:top]
-    rest = max(seconds - sum(value for _, value in largest), 0.0)
-    return tuple((name, float(value / seconds)) for name, value in [*largest, ("the rest", rest)])
+    left = max(seconds - sum(value for _, value in largest), 0.0)
+    return tuple((name, float(value / seconds)) for name, value in [*largest, (rest, left)])
 
 
 # ------------------------------------------------------------ memory

@@ -60,7 +60,7 @@ def tall(quick: bool) -> Result:
         ours_accuracy=f"{_error(spectra.covariance_spectrum(data).eigenvalues, exact):.0e}",
         theirs_accuracy=f"{_error(_pca('covariance_eigh', data), exact):.0e}",
         kernels=(tall_kernel(n, m, timed.ours.median),),
-        profile=measure.profile(lambda: spectra.covariance_spectrum(data)),
+        profile=measure.profile(lambda: spectra.covariance_spectrum(data), rest="numpy's product and eigenvalues"),
         note="Floors: the symmetric product n m² (half of the general one) and 4/3 m³ for the eigenvalues, in float64; "
         "one pass over the float32 array. float64 products bind: scikit-learn keeps float32, in which they run twice "
         "as fast, and loses the small eigenvalues (spectra.tall-float64 is the same work at equal accuracy). Others, "

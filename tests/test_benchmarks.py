@@ -56,7 +56,7 @@ def test_list_and_unknown_names(capsys):
     assert command.main(["--list"]) == 0
     assert "capacity.phase-diagram" in capsys.readouterr().out
     assert command.main(["--only", "nonsense"]) == 2
-    assert "unknown: nonsense; there are: capacity" in capsys.readouterr().err
+    assert "unknown: nonsense; there are: autoencoders.relu-sweep, capacity" in capsys.readouterr().err
 
 
 def test_pairs_take_turns_and_scale_the_other_side():
