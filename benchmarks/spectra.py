@@ -144,7 +144,7 @@ def streamed(quick: bool) -> Result:
     """A million samples that are never held together; IncrementalPCA on a part of them, time multiplied."""
     m, batches = (64, 8) if quick else (1024, 256)
     pool = _pool(m)
-    part = 2 if quick else 4
+    part = 2
     exact = np.linalg.eigvalsh(np.cov(np.concatenate(pool).T.astype(float), bias=True))[::-1]
 
     def theirs():
