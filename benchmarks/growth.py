@@ -146,7 +146,7 @@ SWEEPS = {
         Sweep("time", flow, "neurons", sizes(64, 2048), "√m", np.sqrt, {"features": 128, "seeds": 1}),
         Sweep("time", flow, "features", sizes(8, 256), "n²", np.square, {"neurons": 512, "seeds": 1}),
         Sweep("time", flow, "seeds", sizes(4, 128), "seeds", np.abs, {"features": 32, "neurons": 128}),
-        Sweep("memory", flow, "neurons", sizes(128, 4096), "m", np.abs, {"features": 64, "seeds": 4}),
+        Sweep("memory", flow, "neurons", sizes(128, 4096), "m", np.abs, {"features": 64, "seeds": 16}),
         Sweep("memory", flow, "seeds", sizes(16, 512), "seeds", np.abs, {"features": 32, "neurons": 256}),
         Sweep("time", adamw, "neurons", sizes(128, 4096), "n² m", np.abs, {"features": 256, "seeds": 4}),
         Sweep("time", adamw, "features", sizes(32, 1024), "n² m", np.square, {"neurons": 1024, "seeds": 1}),

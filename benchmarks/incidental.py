@@ -49,8 +49,9 @@ def sweep(quick: bool) -> Result:
         theirs_accuracy="not known: it stops after a fixed number of steps",
         kernels=tuple(gradient_kernel(n, m, n_seeds) for m in sizes),
         note=f"Times are at m = {sizes[1]}, {n_seeds} networks of {n} features. Ratios: {each}. Theirs are {n_steps} "
-        f"steps per pair, multiplied to {PUBLISHED_STEPS:,}; ours are whole runs, hence {n_pairs} pairs. Over the {len(PUBLISHED_SIZES)} "
-        f"published sizes: {ours / 60:.1f} minutes against {theirs / 3600:.2g} hours, both interpolated linearly in m "
+        f"steps per pair, multiplied to {PUBLISHED_STEPS:,}; ours are whole runs, hence {n_pairs} pairs. Over the "
+        f"{len(PUBLISHED_SIZES)} published sizes: {ours / 60:.1f} minutes against {theirs / 3600:.2g} hours, "
+        "both interpolated linearly in m "
         f"between the sizes that were timed. Ours is the gradient flow at λ = {L1:g}, theirs AdamW at λ = "
         f"{PUBLISHED_L1:g}: the same count law, not the same path. The kernel is the gradient, which takes most "
         "of the time while most weights live. Growth with n, m and seeds: growth.solvers.",

@@ -141,7 +141,7 @@ def wide(quick: bool) -> Result:
 
 
 def streamed(quick: bool) -> Result:
-    """A million samples that are never held together; IncrementalPCA on a part of them, time multiplied."""
+    """A million samples that are never held together; IncrementalPCA beside ours on a part of them."""
     m, batches = (64, 8) if quick else (1024, 256)
     pool = _pool(m)
     part = 2
