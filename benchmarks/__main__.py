@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 import benchmarks
 from benchmarks import measure, table
-from lib import paths
+from lib import paths, readme
 
 MACHINERY = ("__main__", "measure", "table")
 
@@ -41,16 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         print(f"--only: unknown: {', '.join(unknown)}; there are: {', '.join(everything)}", file=sys.stderr)
         return 2
-    chosen = {k: c for k, c in everything.items() if not options.only or any(k.startswith(n) for n in options.only)}
+    chosen = {name: case for name, case in everything.items() if _wanted(name, case, options)}
     torch.set_num_threads(options.threads)
+    stamp, failed = measure.stamp(options.threads), False
     with threadpool_limits(options.threads):
-        results = {name: _measured(case, options.quick) for name, case in chosen.items()}
-    save(results, measure.stamp(options.threads), options.quick, options.out)
-    return int(any("error" in result for result in results.values()))
+        for name, case in chosen.items():
+            result = _measured(case, options.quick)
+            save({name: result}, stamp, options.quick, options.out)
+            failed |= "error" in result
+    return int(failed)
+
+
+def _wanted(name: str, case: measure.Case, options: argparse.Namespace) -> bool:
+    if options.only:
+        return any(name.startswith(start) for start in options.only)
+    return options.quick or not case.named_only
 
 
 def save(results: dict[str, dict], stamp: dict, quick: bool, out: Path) -> None:
-    """Write the results among those of the same machine, and the page that shows every machine's."""
+    """Write the results among those of the same machine, the page that shows every machine's, and README's part."""
     folder = out / "benchmarks" / "results"
     file = folder / f"{measure.machine(stamp)}{'-quick' if quick else ''}.json"
     before = json.loads(file.read_text())["cases"] if file.exists() else {}
@@ -61,6 +70,9 @@ def save(results: dict[str, dict], stamp: dict, quick: bool, out: Path) -> None:
     shown = {name: result for name, result in found.items() if not result["quick"]} or found
     (out / "docs").mkdir(exist_ok=True)
     paths.write_atomically(out / "docs" / "benchmarks.md", table.page(shown).encode())
+    if (out / "README.md").exists() and not quick:
+        text = readme.replaced((out / "README.md").read_text(), "benchmarks", table.short(whole))
+        paths.write_atomically(out / "README.md", text.encode())
 
 
 def _measured(case: measure.Case, quick: bool) -> dict:

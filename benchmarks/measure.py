@@ -10,12 +10,16 @@ where `function(quick: bool) -> Result` measures it (`quick`: a few seconds, to 
     ratio = measure.ratio(timed)                    # theirs ÷ ours of every pair: median and range
     peak = measure.peak_memory("benchmarks.subject:make", n=1000)  # in an own process; make(n=1000) returns the work
     slope = measure.growth("time", "n", sizes, seconds, expected=1.0)
+    floor = measure.kernel("one step", seconds, operations=2 * n**3, n_bytes=24 * n**2, kind="float64")
+    shares = measure.profile(ours)  # what the time goes to, for a row that misses its aim
 
 and at the end `Result(met=ratio.median >= 10, ratio=ratio, ours=timed.ours, theirs=timed.theirs, …)`. What was
-extrapolated, what binds a row that misses its aim, and the floors of a kernel go into `note`. Accuracy is against an
-exact reference, as text per side. Threads are the same for both sides; `python -m benchmarks --threads N` sets them.
+extrapolated and what binds a row that misses its aim go into `note`. Accuracy is against an exact reference, as text
+per side. Threads are the same for both sides; `python -m benchmarks --threads N` sets them. A case that takes longer
+than the whole command may is `named_only`: it runs when `--only` names it, and its last result stays in the table.
 """
 
+import functools
 import importlib
 import json
 import os
@@ -67,6 +71,19 @@ class Growth(NamedTuple):
     expected: float
 
 
+class Kernel(NamedTuple):
+    """The two floors under the time of a piece of work, and how far above the higher one it is."""
+
+    name: str
+    seconds: float
+    operations: float
+    n_bytes: float  # least traffic: what must be read and written once
+    kind: str  # of numbers
+    operations_floor: float  # seconds at the machine's rate in matrix products of that kind
+    bytes_floor: float  # seconds at the machine's memory bandwidth
+    gap: float  # seconds ÷ the higher floor
+
+
 @dataclass(frozen=True)
 class Result:
     """What a case measured; None or an empty text is left out of the table. Seconds, bytes."""
@@ -82,6 +99,8 @@ class Result:
     ours_accuracy: str = ""
     theirs_accuracy: str = ""
     growth: tuple[Growth, ...] = ()
+    kernels: tuple[Kernel, ...] = ()
+    profile: tuple[tuple[str, float], ...] = ()  # of ours: what takes the time, as shares of it
     note: str = ""
 
 
@@ -93,32 +112,47 @@ class Case(NamedTuple):
     against: str
     aim: str
     run: Callable[[bool], Result]
+    named_only: bool = False  # left out unless --only names it
 
 
 @dataclass
 class _Clock:
+    device: str = "cpu"
     wall: list = field(default_factory=list)
     cpu: list = field(default_factory=list)
 
     def time(self, work: Callable[[], object]) -> None:
+        self._wait()
         wall, cpu = time.perf_counter(), time.process_time()
         work()
+        self._wait()
         self.wall.append(time.perf_counter() - wall)
         self.cpu.append(time.process_time() - cpu)
 
+    def _wait(self) -> None:
+        """For what was started on the device; on a CPU everything has ended when it returns."""
+        if self.device != "cpu":
+            torch.cuda.synchronize()
+
 
 def pairs(
-    ours: Callable[[], object], theirs: Callable[[], object], n_pairs: int = 5, warm_up: bool = True, scale: float = 1.0
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    n_pairs: int = 5,
+    warm_up: bool = True,
+    scale: float = 1.0,
+    device: str = "cpu",
 ) -> Pairs:
     """Time two functions in turns, each once before that to warm up (`warm_up=False` where the caller has done so).
 
     `scale`: by how much the work of `theirs` was cut down, so that its seconds are multiplied by it (say so in the
-    note). Taking turns makes both sides see the same load of the machine. Raises ValueError for n_pairs < 1.
+    note). `device`: what they run on; the clock waits for it. Taking turns makes both sides see the same load of the
+    machine. Raises ValueError for n_pairs < 1.
     """
     runtime.check(n_pairs >= 1, "n_pairs", n_pairs, "at least 1")
     if warm_up:
         ours(), theirs()
-    first, second = _Clock(), _Clock()
+    first, second = _Clock(device), _Clock(device)
     for _ in range(n_pairs):
         first.time(ours)
         second.time(theirs)
@@ -127,9 +161,9 @@ def pairs(
     return Pairs(spread(first.wall), spread(other), spread(first.cpu), spread(other_cpu), ratios)
 
 
-def timings(work: Callable[[], object], n: int = 5) -> Spread:
+def timings(work: Callable[[], object], n: int = 5, device: str = "cpu") -> Spread:
     """Wall seconds of one function after a warm-up, where there is nothing to pair it with."""
-    clock = _Clock()
+    clock = _Clock(device)
     work()
     for _ in range(n):
         clock.time(work)
@@ -158,6 +192,55 @@ def growth(what: str, size: str, sizes: Sequence[float], values: Sequence[float]
     return Growth(what, size, sizes, values, float(fit.slope), float(fit.stderr), expected)
 
 
+# ------------------------------------------------------------ floors and profiles
+
+
+def kernel(name: str, seconds: float, operations: float, n_bytes: float, kind: str = "float32") -> Kernel:
+    """The floors of a piece of work that took `seconds`: its operations and its bytes at what the machine reaches.
+
+    kind: `float64`, `float32` or `bfloat16`, the numbers that are multiplied; or a torch device with a kind, as
+    `cuda bfloat16`.
+    """
+    device, _, dtype = kind.rpartition(" ")
+    floors = operations / matrix_rate(dtype, device or "cpu"), n_bytes / bandwidth(device or "cpu")
+    return Kernel(name, seconds, operations, n_bytes, kind, *floors, seconds / max(floors))
+
+
+@functools.cache
+def matrix_rate(dtype: str, device: str = "cpu") -> float:
+    """Operations per second of this machine in a product of two square matrices: the best of some."""
+    size = 8192 if device == "cuda" else 2048
+    a, b = (torch.randn(size, size, device=device).to(getattr(torch, dtype)) for _ in range(2))
+    return 2 * size**3 / timings(lambda: a @ b, 5, device).low
+
+
+@functools.cache
+def bandwidth(device: str = "cpu") -> float:
+    """Bytes per second between this machine's processor and its memory, read and written, in a copy: the best of some.
+
+    The copied array is many times larger than the caches.
+    """
+    source = torch.ones(2**29 if device == "cuda" else 2**25, device=device)
+    target = torch.empty_like(source)
+    return 2 * 4 * source.numel() / timings(lambda: target.copy_(source), 5, device).low
+
+
+def profile(
+    work: Callable[[], object], device: str = "cpu", rest: str = "the rest", top: int = 6
+) -> tuple[tuple[str, float], ...]:
+    """The torch operations that take the largest shares of the time of `work`, after a warm-up; `rest` is all else."""
+    clock, self_time = _Clock(device), "self_cpu_time_total" if device == "cpu" else "self_device_time_total"
+    activities = [torch.profiler.ProfilerActivity.CPU if device == "cpu" else torch.profiler.ProfilerActivity.CUDA]
+    work()
+    with torch.profiler.profile(activities=activities) as profiler:
+        clock.time(work)
+    seconds = clock.wall[0]
+    times = {entry.key.removeprefix("aten::"): getattr(entry, self_time) / 1e6 for entry in profiler.key_averages()}
+    largest = sorted(times.items(), key=lambda item: -item[1])[:top]
+    left = max(seconds - sum(value for _, value in largest), 0.0)
+    return tuple((name, float(value / seconds)) for name, value in [*largest, (rest, left)])
+
+
 # ------------------------------------------------------------ memory
 
 
@@ -168,16 +251,47 @@ def peak_memory(make: str, **arguments) -> int:
     arguments. The peak is that of the resident memory (VmHWM) during the work, less what was resident before it.
     Raises RuntimeError with the child's message if it fails.
     """
-    call = [sys.executable, "-m", "benchmarks.measure", make, json.dumps(arguments)]
-    found = subprocess.run(call, capture_output=True, text=True, check=False, cwd=paths.ROOT)
-    if found.returncode:
-        raise RuntimeError(f"peak_memory({make!r}): {found.stderr.strip()[-2000:]}")
-    return int(found.stdout.split()[-1])
+    return peak_memories(make, [arguments])[0]
 
 
-def _peak_of(make: str, arguments: str) -> int:
+def peak_of_full_size(quick: bool, make: str, **arguments) -> int | None:
+    """`peak_memory`, or None in the quick setting, which only does the work: a process takes seconds to start."""
+    if not quick:
+        return peak_memory(make, **arguments)
     module, _, name = make.partition(":")
-    work = getattr(importlib.import_module(module), name)(**json.loads(arguments))
+    getattr(importlib.import_module(module), name)(**arguments)()
+    return None
+
+
+def peak_memories(make: str, each: Sequence[dict]) -> list[int]:
+    """`peak_memory` for several sets of arguments, every one in a process of its own forked from one that is ready."""
+    call = [sys.executable, "-m", "benchmarks.measure", make, json.dumps(list(each))]
+    found = subprocess.run(call, capture_output=True, text=True, check=False, cwd=paths.ROOT)
+    peaks = found.stdout.split()[-len(each) :]
+    if found.returncode or len(peaks) < len(each):
+        raise RuntimeError(f"peak_memory({make!r}): {found.stderr.strip()[-2000:]}")
+    return [int(peak) for peak in peaks]
+
+
+def _print_peaks(make: str, each: str) -> int:
+    """One line for each; the exit status of the first child that failed."""
+    module, _, name = make.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    for arguments in json.loads(each):
+        child = os.fork() if hasattr(os, "fork") else 0
+        if child:
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            if status:
+                return abs(status)
+            continue
+        print(_peak_of(function, arguments), flush=True)
+        if hasattr(os, "fork"):
+            os._exit(0)
+    return 0
+
+
+def _peak_of(function: Callable, arguments: dict) -> int:
+    work = function(**arguments)
     status = Path("/proc/self/status")
     if not status.exists():  # not Linux: the largest size of the whole life, an upper bound
         before = psutil.Process().memory_info().rss
@@ -229,4 +343,4 @@ def _cpu_model() -> str:
 
 
 if __name__ == "__main__":
-    print(_peak_of(*sys.argv[1:]))
+    sys.exit(_print_peaks(*sys.argv[1:]))

@@ -6,7 +6,8 @@ INTRO = """# Benchmarks
 
 `python -m benchmarks` measures these side by side: both ways in turns in one run, with equal threads, after a
 warm-up. Times are wall seconds, median [range]; *faster* is the other way's time ÷ ours, median [range] over pairs.
-Memory is the peak beyond the inputs. Generated; do not edit.
+Memory is the peak beyond the inputs. A kernel's floors are its operations at the rate of this machine in matrix
+products of the same numbers, and its bytes at the bandwidth of a copy. Generated; do not edit.
 """
 
 
@@ -26,7 +27,13 @@ def _section(result: Mapping) -> str:
     lines += ["| work | against | aim | measured | ours | theirs | memory | accuracy |", "|---" * 8 + "|"]
     cases = sorted(result["cases"].items())
     lines += [_row(case) for _, case in cases]
-    notes = [f"- **{case['work']}.** {case['note']}" for _, case in cases if case.get("note")]
+    notes = [_note(case) for _, case in cases if case.get("note")]
+    floors = [_floors(k) for _, case in cases for k in case.get("kernels", ())]
+    if floors:
+        head = (
+            "| kernel | numbers | operations | bytes | floor: operations | floor: bytes | measured | ÷ higher floor |"
+        )
+        lines += ["", head, "|---" * 8 + "|", *floors]
     grown = [_growth(case, g) for _, case in cases for g in case.get("growth", ())]
     if grown:
         lines += ["", "| growth of | with | sizes | exponent | expected |", "|---" * 5 + "|", *grown]
@@ -34,12 +41,16 @@ def _section(result: Mapping) -> str:
 
 
 def _row(case: Mapping) -> str:
+    return _line(_row_cells(case))
+
+
+def _row_cells(case: Mapping) -> list[str]:
     if "error" in case:
-        return _line([case["work"], case["against"], case["aim"], f"failed: {case['error']}", *[""] * 4])
+        return [case["work"], case["against"], case["aim"], f"failed: {case['error']}", *[""] * 4]
     mark = {True: "✓", False: "✗"}[case["met"]]
     ratio = f"{_times(case['ratio'])} faster" if case.get("ratio") else ""
     measured = "; ".join(part for part in (case["measured"], ratio) if part)
-    cells = [
+    return [
         case["work"],
         case["against"],
         case["aim"],
@@ -49,7 +60,6 @@ def _row(case: Mapping) -> str:
         " / ".join(_bytes(case[side]) for side in ("ours_bytes", "theirs_bytes") if case[side] is not None),
         _accuracy(case),
     ]
-    return _line(cells)
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -67,6 +77,27 @@ def _growth(case: Mapping, g: Mapping) -> str:
     return _line([f"{case['work']}: {g['what']}", g["size"], sizes, exponent, f"{g['expected']:g}"])
 
 
+def _note(case: Mapping) -> str:
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in case.get("profile") or ())
+    profile = f" Profile of ours: {shares}." if shares else ""
+    return f"- **{case['work']}.** {case['note']}{profile}"
+
+
+def _floors(k: Mapping) -> str:
+    seconds = (_short(k[name]) for name in ("operations_floor", "bytes_floor", "seconds"))
+    return _line([k["name"], k["kind"], f"{k['operations']:.2g}", f"{k['n_bytes']:.2g}", *seconds, f"{k['gap']:.3g}"])
+
+
+def short(result: Mapping) -> str:
+    """A few columns of one machine's results, for the README."""
+    stamp = result["stamp"]
+    lines = [f"{stamp['cores']} cores ({stamp['cpu']}{', ' + stamp['gpu'] if stamp['gpu'] else ''}):", ""]
+    lines += ["| work | against | aim | measured |", "|---" * 4 + "|"]
+    for _, case in sorted(result["cases"].items()):
+        lines.append(_line(_row_cells(case)[:4]))
+    return "\n".join(lines)
+
+
 def _times(spread: Mapping) -> str:
     return f"{spread['median']:.3g}× [{spread['low']:.3g}, {spread['high']:.3g}]"
 
@@ -80,7 +111,9 @@ def _seconds(spread: Mapping | None) -> str:
 def _short(seconds: float) -> str:
     if seconds >= 3600:
         return f"{seconds / 3600:.3g} h"
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{1000 * seconds:.3g} ms" if seconds >= 1e-4 else f"{1e6 * seconds:.2g} µs"
 
 
 def _bytes(n: int) -> str:

@@ -1,15 +1,17 @@
 """The benchmarks run to their end in the quick setting, and the ways to measure measure what they say."""
 
 import json
+import os
 import platform
 import time
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import __main__ as command
-from benchmarks import measure, scaling, table
-from lib import paths
+from benchmarks import growth, measure, run_all, scaling, spectra, table, vae
+from lib import models, paths, store
 
 
 def test_quick_run_of_everything_writes_results_and_a_page(tmp_path, capsys):
@@ -53,7 +55,10 @@ def case(name, run):
 def test_results_are_kept_case_by_case_and_a_failure_loses_nothing(tmp_path, monkeypatch, capsys):
     good, bad = case("good", lambda quick: measure.Result(met=True, measured="1")), case("bad", lambda quick: 1 / 0)
     monkeypatch.setattr(command, "cases", lambda: {"good": good, "bad": bad})
+    (tmp_path / "README.md").write_text("before <!-- benchmarks: generated -->old<!-- benchmarks: end --> after")
     assert command.main(["--only", "good", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "README.md").read_text()
+    assert "| work good | nothing \\| much | ≥ 1× | ✓ 1 |" in text and "old" not in text and text.endswith(" after")
     assert command.main(["--only", "bad", "--out", str(tmp_path)]) == 1
     (file,) = (tmp_path / "benchmarks" / "results").glob("*.json")
     cases = json.loads(file.read_text())["cases"]
@@ -62,11 +67,20 @@ def test_results_are_kept_case_by_case_and_a_failure_loses_nothing(tmp_path, mon
     assert "failed: ZeroDivisionError" in page and "nothing \\| much" in page
 
 
+def test_what_takes_long_runs_only_when_it_is_named(tmp_path, monkeypatch, capsys):
+    runs = []
+    long = case("long", lambda quick: runs.append(quick) or measure.Result(met=True))._replace(named_only=True)
+    monkeypatch.setattr(command, "cases", lambda: {"long": long})
+    for arguments in ([], ["--only", "long"], ["--quick"]):
+        assert command.main([*arguments, "--out", str(tmp_path)]) == 0
+    assert runs == [False, True]
+
+
 def test_list_and_unknown_names(capsys):
     assert command.main(["--list"]) == 0
     assert "capacity.phase-diagram" in capsys.readouterr().out
     assert command.main(["--only", "nonsense"]) == 2
-    assert "unknown: nonsense; there are: capacity" in capsys.readouterr().err
+    assert "unknown: nonsense; there are: autoencoders.relu-sweep, capacity" in capsys.readouterr().err
 
 
 def test_pairs_take_turns_and_scale_the_other_side():
@@ -89,6 +103,61 @@ def test_growth_finds_a_planted_exponent():
         measure.pairs(int, int, 0)
 
 
+def test_a_kernel_is_measured_against_its_higher_floor(monkeypatch):
+    monkeypatch.setattr(measure, "matrix_rate", lambda dtype, device: {"float64": 100.0}[dtype])
+    monkeypatch.setattr(measure, "bandwidth", lambda device: 10.0)
+    found = measure.kernel("work", 6.0, operations=200, n_bytes=30, kind="float64")
+    assert (found.operations_floor, found.bytes_floor, found.gap) == (2.0, 3.0, 2.0)
+
+
+def test_rates_of_this_machine_are_those_of_a_product_and_of_a_copy():
+    start = time.perf_counter()
+    rate, bytes_per_second = measure.matrix_rate("float32"), measure.bandwidth()
+    seconds = time.perf_counter() - start
+    assert rate > 5 * 2 * 2048**3 / seconds and bytes_per_second > 5 * 2 * 4 * 2**25 / seconds
+
+
+def test_a_profile_is_shares_of_the_time_and_names_what_takes_it():
+    a = torch.randn(700, 700)
+    found = dict(measure.profile(lambda: [a @ a for _ in range(5)]))
+    assert max(found, key=found.get) == "mm" and sum(found.values()) == pytest.approx(1)
+
+
+def test_the_time_in_which_a_worker_was_running():
+    assert run_all.covered([(3, 5), (0, 2), (1, 4), (7, 8), (7.5, 7.75)]) == 6
+    assert run_all.covered([]) == 0
+
+
+def test_the_store_says_when_a_result_was_computed(tmp_path):
+    (tmp_path / "worker").mkdir()
+    file = tmp_path / "worker" / "key.npz"
+    file.write_bytes(store.pack({"value": 1.0}, {"seconds": 2.5}))
+    os.utime(file, (100.0, 100.0))
+    assert run_all.worked(tmp_path) == [(97.5, 100.0)]
+
+
+def test_the_density_fit_finds_a_planted_density_and_its_error():
+    draws = [1 / np.random.default_rng(seed).random(2000) for seed in range(20)]  # density x^-2 above 1
+    found = np.array([spectra.likelihood_fit(one) for one in draws])
+    assert found[:, 0].mean() == pytest.approx(2, abs=0.05)
+    assert np.std(found[:, 0]) == pytest.approx(found[:, 1].mean(), rel=0.7)
+
+
+def test_the_operations_of_the_resnet_are_those_of_its_encoder():
+    model = models.ResNetVAE(image_size=224)
+    decoder = 2 * (256 * 1024 + 1024 * 1024 + 512 * 1024 + 1024 * 1024 + 2 * 1024 * 256)
+    decoder += 2 * 9 * (64 * 32 * 4**2 + 32 * 8 * 9**2 + 8 * 3 * 19**2)
+    assert vae.forward_operations(model, 224) - decoder == pytest.approx(2 * 1.814e9, rel=1e-3)  # of ResNet18
+
+
+def test_growth_expects_what_its_law_says_at_the_very_sizes(monkeypatch):
+    monkeypatch.setattr(growth, "_seconds", lambda work: work() ** 2)
+    sweep = growth.Sweep("time", lambda n, m: lambda: n, "n", (1, 10, 100), "n² + 5", lambda n: n**2 + 5, {"m": 3})
+    found = sweep.run()
+    assert found.exponent == pytest.approx(2) and 1 < found.expected < 2
+    assert found.what == "time ∝ n² + 5, m = 3" and found.sizes == (1, 10, 100)
+
+
 def allocate(n_bytes):
     """For the test of `peak_memory`."""
     return lambda: np.ones(n_bytes // 8).sum()
@@ -96,6 +165,8 @@ def allocate(n_bytes):
 
 def test_peak_memory_is_that_of_the_work():
     assert measure.peak_memory("tests.test_benchmarks:allocate", n_bytes=80_000_000) == pytest.approx(8e7, rel=0.1)
+    each = [{"n_bytes": n} for n in (40_000_000, 160_000_000, 20_000_000)]
+    assert measure.peak_memories("tests.test_benchmarks:allocate", each) == pytest.approx([4e7, 1.6e8, 2e7], rel=0.1)
     with pytest.raises(RuntimeError, match="no attribute 'missing'"):
         measure.peak_memory("tests.test_benchmarks:missing")
 
