@@ -226,7 +226,7 @@ def test_a_lost_scheduler_ends_the_sweep(monkeypatch):
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     monkeypatch.setenv(runtime.CLUSTER, process.stdout.readline().strip())
-    client = cluster._connect(os.environ[runtime.CLUSTER])
+    client = cluster._connect(os.environ[runtime.CLUSTER], cluster.BUSY)
     threading.Timer(1, process.kill).start()
     started = time.monotonic()
     with pytest.raises(ConnectionError, match="the Dask scheduler tcp://.* was lost"), cluster.backend(client):
