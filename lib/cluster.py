@@ -68,7 +68,10 @@ def backend(client) -> Iterator[None]:
     from distributed.client import FutureCancelledError
 
     try:
-        with joblib.parallel_config(backend="dask", client=client, n_jobs=-1):
+        with joblib.parallel_config(backend="dask", client=client, n_jobs=-1) as config:
+            of_workers = config["backend"].effective_n_jobs
+            # for one worker alone joblib would compute here, in the caller's process
+            config["backend"].effective_n_jobs = lambda n_jobs: max(2, of_workers(n_jobs))
             yield
     except Exception as error:
         if client.status == "running" and not isinstance(error, FutureCancelledError):
