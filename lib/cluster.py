@@ -22,7 +22,8 @@ import joblib
 from lib import codedigest, paths, processes, runtime
 
 ALLOWED = "tcp://HOST:PORT or tls://HOST:PORT of a running Dask scheduler, or local:N for N worker processes here"
-PATIENCE = 5  # seconds that a scheduler may take to answer, and a first worker to join it
+PATIENCE = 5  # seconds that a scheduler may take to answer a run that begins, and a first worker to join it
+BUSY = 60  # seconds that it may take later, when it is known to be there
 STARTING = 300  # seconds that a cluster of this machine may take to start, however busy it is
 CROWD = 4  # worker processes for each core, at most
 
@@ -38,7 +39,7 @@ def check(request: str, device: str = "cpu") -> None:
     if n_workers is not None:
         runtime.device(device)
     else:
-        with contextlib.closing(_connect(request)) as client:
+        with contextlib.closing(_connect(request, PATIENCE)) as client:
             _check_workers(client, request, device)
 
 
@@ -58,7 +59,7 @@ def local_workers(request: str) -> int | None:
 def client():
     """Return the connection of this process to its run's cluster (a `distributed.Client`), None where it has none."""
     address = os.environ.get(runtime.CLUSTER)
-    return _connect(address) if address else None
+    return _connect(address, BUSY) if address else None
 
 
 @contextlib.contextmanager
@@ -67,7 +68,10 @@ def backend(client) -> Iterator[None]:
     from distributed.client import FutureCancelledError
 
     try:
-        with joblib.parallel_config(backend="dask", client=client, n_jobs=-1):
+        with joblib.parallel_config(backend="dask", client=client, n_jobs=-1) as config:
+            of_workers = config["backend"].effective_n_jobs
+            # for one worker alone joblib would compute here, in the caller's process
+            config["backend"].effective_n_jobs = lambda n_jobs: max(2, of_workers(n_jobs))
             yield
     except Exception as error:
         if client.status == "running" and not isinstance(error, FutureCancelledError):
@@ -136,13 +140,13 @@ def _serve(n_workers: int) -> None:
     threading.Event().wait()
 
 
-def _connect(address: str):
+def _connect(address: str, patience: float):
     distributed = _distributed()
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a notebook's output is not the place for its news
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of versions: `worker_problem` compares those that matter
-            return distributed.Client(address, timeout=PATIENCE, set_as_default=False)
+            return distributed.Client(address, timeout=patience, set_as_default=False)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"dask = {address!r}: no scheduler answers there ({reason}): allowed is {ALLOWED}") from None

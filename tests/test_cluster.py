@@ -217,16 +217,17 @@ def test_a_worker_computes_one_task_at_a_time():
     assert problem == "worker tcp://here:1: it runs 4 tasks at once: allowed is 1 (dask worker --nthreads 1)"
 
 
-def test_a_lost_scheduler_ends_the_sweep(monkeypatch):
+def test_a_lost_scheduler_of_a_single_worker_ends_the_sweep(monkeypatch):
     program = (
         "import sys; from distributed import LocalCluster\n"
         "if __name__ == '__main__':\n"
-        "    cluster = LocalCluster(n_workers=1, processes=False, dashboard_address=None, protocol='tcp', host='127.0.0.1')\n"
+        "    cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol='tcp',\n"
+        "        host='127.0.0.1')\n"
         "    print(cluster.scheduler_address, flush=True); import time; time.sleep(600)"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     monkeypatch.setenv(runtime.CLUSTER, process.stdout.readline().strip())
-    client = cluster._connect(os.environ[runtime.CLUSTER])
+    client = cluster._connect(os.environ[runtime.CLUSTER], cluster.BUSY)
     threading.Timer(1, process.kill).start()
     started = time.monotonic()
     with pytest.raises(ConnectionError, match="the Dask scheduler tcp://.* was lost"), cluster.backend(client):
