@@ -66,7 +66,7 @@ def lab(tmp_path_factory, smoke_folders):
         server.wait()
 
 
-def _address(root, server, timeout=90):
+def _address(root, server, timeout=180):
     """Where the server has come up; the port was free when it took it."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and server.poll() is None:
