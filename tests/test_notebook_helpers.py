@@ -132,7 +132,7 @@ def test_the_picture_follows_a_slider_and_an_error_is_shown(live):
     slider.value = 4.0
     assert screen.outputs == ({"text": 0.25},)
     slider.value = 0.0
-    assert screen.outputs[0]["data"]["text/markdown"] == "**ZeroDivisionError: float division by zero**"
+    assert screen.outputs[0]["data"]["text/markdown"].startswith("**ZeroDivisionError: ")
     slider.value = 5.0
     assert screen.outputs == ({"text": 0.2},)
 
