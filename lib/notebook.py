@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
 from IPython import get_ipython
 from IPython.display import Code, Markdown, display
 from IPython.utils.capture import capture_output
@@ -116,11 +117,11 @@ def sliders(
 ) -> None:
     """Show what `draw(**values)` draws, with a slider (low, high, start) for every number, a menu for every choice.
 
-    A range above zero has a logarithmic slider, one from zero on a linear one; a tuple of texts is a menu that starts
-    with the first. The picture is drawn anew as soon as the sliders rest, and for `budget` seconds at most: values that
-    take longer are said to. Where nobody can move a slider, a picture for each of `stills` (values by name) stands in,
-    by default one for the starting values. Raises ValueError for a start outside its range or a still that leaves a
-    value out.
+    A range above zero has a logarithmic slider, one from zero on a linear one, a range of integers whole numbers; a
+    tuple of texts is a menu that starts with the first. The picture is drawn anew as soon as the sliders rest, and for
+    `budget` seconds at most: values that take longer are said to. Where nobody can move a slider, a picture for each of
+    `stills` (values by name) stands in, by default one for the starting values. Raises ValueError for a start outside
+    its range or a still that leaves a value out.
     """
     starts = {name: _start(name, choice) for name, choice in ranges.items()}
     for still in stills:
@@ -245,14 +246,17 @@ def _time_limit(seconds: float) -> Iterator[None]:
 
 
 def _range_control(widgets, name: str, choice: tuple):
+    """A slider that stops at 61 places and at the start; at whole numbers only, where the range is given by such."""
     look = {"description": name, **LOOK}
     if isinstance(choice[0], str):
         return widgets.Dropdown(options=choice, value=choice[0], **look)
     low, high, start = choice
-    if low > 0:
-        ends = {"base": 10, "min": math.log10(low), "max": math.log10(high)}
-        return widgets.FloatLogSlider(start, **ends, step=(ends["max"] - ends["min"]) / 60, **look)
-    return widgets.FloatSlider(start, min=low, max=high, step=(high - low) / 30, **look)
+    places = np.geomspace(low, high, 61) if low > 0 else np.linspace(low, high, 61)
+    places[-1] = high  # geomspace may miss it by a rounding
+    whole = all(isinstance(end, int) for end in choice)
+    stops = sorted({round(place) if whole else float(place) for place in (*places, start)})
+    labels = [f"{stop}" if whole else f"{stop:.3g}" for stop in stops]
+    return widgets.SelectionSlider(options=list(zip(labels, stops, strict=True)), value=start, **look)
 
 
 def _option_control(widgets, name: str, allowed: Sequence, start):

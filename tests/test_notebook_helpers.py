@@ -110,10 +110,13 @@ def test_bad_ranges_are_refused(show, message):
 
 
 def test_controls_have_the_ranges_and_the_start_that_were_asked_for(live):
-    notebook.sliders(dict, ratio=(0.1, 10, 1.5), noise=(0.0, 0.3, 0.1), optimizer=("flow", "AdamW"))
-    ratio, noise, optimizer, _ = live[0].children
-    assert ratio.value == 1.5 and (ratio.min, ratio.max) == (-1, 1)  # powers of ten
-    assert (noise.min, noise.max, noise.value) == (0, 0.3, 0.1)
+    notebook.sliders(dict, ratio=(0.1, 10, 1.5), m=(8, 192, 64), noise=(0.0, 0.3, 0.1), optimizer=("flow", "AdamW"))
+    ratio, m, noise, optimizer, _ = live[0].children
+    for slider, (low, high, start) in ((ratio, (0.1, 10, 1.5)), (m, (8, 192, 64)), (noise, (0.0, 0.3, 0.1))):
+        stops = [stop for _, stop in slider.options]
+        assert (slider.value, stops[-1]) == (start, high) and stops[0] == pytest.approx(low) and stops == sorted(stops)
+    assert all(isinstance(stop, int) for _, stop in m.options)
+    assert ratio.options[30][1] == pytest.approx(1) and noise.options[1][1] == pytest.approx(0.005)
     assert optimizer.options == ("flow", "AdamW") and optimizer.value == "flow"
     notebook.choices(dict, layer=(("stem", "mu"), "mu"), rate=((0.0, 0.4), 0.4), training=((1,), 1))
     layer, rate, training, _ = live[1].children
@@ -123,20 +126,20 @@ def test_controls_have_the_ranges_and_the_start_that_were_asked_for(live):
 
 
 def test_the_picture_follows_a_slider_and_an_error_is_shown(live):
-    notebook.sliders(lambda m: 1 / m, m=(0.0, 9.0, 2.0))
+    notebook.sliders(lambda m: 1 / m, m=(0, 9, 2))
     slider, screen = live[0].children
     assert screen.outputs == ({"text": 0.5},)
     slider.value = 4.0
     assert screen.outputs == ({"text": 0.25},)
     slider.value = 0.0
-    assert screen.outputs[0]["data"]["text/markdown"] == "**ZeroDivisionError: float division by zero**"
+    assert screen.outputs[0]["data"]["text/markdown"].startswith("**ZeroDivisionError: ")
     slider.value = 5.0
     assert screen.outputs == ({"text": 0.2},)
 
 
 def test_moves_on_the_way_are_not_drawn(live):
     drawn = []
-    notebook.sliders(lambda m, n: drawn.append(m), m=(0.0, 9.0, 2.0), n=(0.0, 9.0, 2.0))
+    notebook.sliders(lambda m, n: drawn.append(m), m=(0, 9, 2), n=(0, 9, 2))
     m, n, _ = live[0].children
 
     async def move():
@@ -156,7 +159,7 @@ def test_a_picture_that_takes_too_long_is_given_up(live):
                 time.sleep(0.01)
         return m
 
-    notebook.sliders(draw, m=(0.0, 9.0, 2.0), budget=0.2)
+    notebook.sliders(draw, m=(0, 9, 2), budget=0.2)
     slider, screen = live[0].children
     slider.value = 5.0
     assert "take longer than 0.2 s" in screen.outputs[0]["data"]["text/markdown"]

@@ -66,7 +66,7 @@ def lab(tmp_path_factory, smoke_folders):
         server.wait()
 
 
-def _address(root, server, timeout=90):
+def _address(root, server, timeout=180):
     """Where the server has come up; the port was free when it took it."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and server.poll() is None:
@@ -94,7 +94,7 @@ def test_all_cells_run_and_pictures_follow_their_sliders(lab, browser, slug, tmp
     page.wait_for(READY, 120)
     page.evaluate(f"jupyterapp.shell.activateById({PANEL}.id)")
     page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.wait_for(f"({DONE}) || {ERRORS}.length", 300)
+    page.wait_for(f"({DONE}) || {ERRORS}.length", 600)
     assert page.evaluate(ERRORS) == []
     cells = nbformat.read(path, as_version=4).cells
     playing = [
