@@ -161,7 +161,9 @@ def _claim(slug: str, family: ModuleType, claim: claims.Claim, row: Mapping, exp
 
 
 def _sentence(plain: str) -> str:
-    return text(f"{plain[0].upper()}{plain[1:].rstrip('.')}.") if plain else ""
+    """A note as a sentence; a symbol that it begins with stays as it is."""
+    first = plain[:1].upper() if plain[1:2].isalpha() else plain[:1]
+    return text(f"{first}{plain[1:].rstrip('.')}.") if plain else ""
 
 
 def _rubric(title: str) -> str:
