@@ -7,7 +7,7 @@ wanted_packages() {  # the names to import; "test" adds what the tests need, "do
     local extra
     for extra in "$@"; do
         case $extra in
-            test) echo beartype coverage dask distributed hypothesis packaging pytest pytest_cov yaml ruff websocket ;;
+            test) echo beartype coverage dask distributed hypothesis packaging pytest pytest_cov xdist yaml ruff websocket ;;
             docs) echo myst_nb sphinx_book_theme sphinx-mathjax-offline ;;
         esac
     done

@@ -37,7 +37,12 @@ def own_folders(tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def smoke_folders(tmp_path_factory):
     """One store for all tests that run whole notebooks under smoke, and the outputs of the collection's runs."""
-    return tmp_path_factory.mktemp("smoke")
+    everyones = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        everyones = everyones.parent
+    folder = everyones / "smoke"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @dataclasses.dataclass(frozen=True)

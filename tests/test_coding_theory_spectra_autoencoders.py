@@ -112,6 +112,13 @@ def test_rank_correlation_with_one_group_is_scipys_partial_one():
     assert autoencoders.rank_correlations([group], rng, 10)[0].value == pytest.approx(expected)
 
 
+def test_rank_correlation_is_zero_where_the_training_loss_fixes_the_ranks():
+    train = np.arange(5.0)
+    groups = [np.stack([a, train, train**2], axis=-1) for a in np.random.default_rng(3).standard_normal((3, 5))]
+    (left,) = autoencoders.rank_correlations(groups, np.random.default_rng(4), 200)
+    assert (left.value, left.low, left.high) == (0, 0, 0)
+
+
 def test_predicted_slope_is_the_sheets():
     assert autoencoders.predicted_slope(1024) * np.array([0.2, 0.4, 0.6, 0.8]) == pytest.approx(
         [0.37, 0.75, 1.12, 1.50], abs=0.006

@@ -349,7 +349,7 @@ def rank_correlations(groups: list[np.ndarray], rng: np.random.Generator, n: int
 
     groups: arrays [net, (a, training loss, y…)] of networks that may be compared with each other; ranks are taken
     within a group, the correlation (with the training loss's rank partialled out) over all groups together. The
-    bootstrap redraws groups.
+    bootstrap redraws groups. Where the training loss alone fixes the ranks nothing is left to correlate: 0.
     """
     scaled = [(2 * stats.rankdata(group, axis=0) - len(group) - 1) / len(group) for group in groups]
     products = np.array([ranks.T @ ranks for ranks in scaled])
@@ -357,7 +357,8 @@ def rank_correlations(groups: list[np.ndarray], rng: np.random.Generator, n: int
     def partial(total):
         scale = np.sqrt(total.diagonal())
         r = total / np.outer(scale, scale)
-        return (r[0, 2:] - r[0, 1] * r[1, 2:]) / np.sqrt((1 - r[0, 1] ** 2) * (1 - r[1, 2:] ** 2)).clip(min=1e-9)
+        left = ((1 - r[0, 1] ** 2) * (1 - r[1, 2:] ** 2)).clip(min=0)  # rounding may put it below 0
+        return np.where(left > 1e-9, (r[0, 2:] - r[0, 1] * r[1, 2:]) / np.sqrt(left.clip(min=1e-9)), 0)
 
     value = partial(products.sum(0))
     draws = [partial(products[rng.integers(len(groups), size=len(groups))].sum(0)) for _ in range(n)]
