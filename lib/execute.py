@@ -21,6 +21,11 @@ from traitlets.config import Config
 from lib import paths, processes
 
 KERNEL = "python3"
+LAUNCH = (  # a kernel watches its parent only once it is up, which can take seconds
+    "import os, sys; sys.path[:1] == [''] and sys.path.pop(0);"
+    "from lib import processes; processes.end_with_parent(int(os.environ.get('JPY_PARENT_PID', os.getppid())));"
+    "from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
+)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -42,7 +47,7 @@ def execute(source: Path, target: Path, parameters: dict, sockets: Path) -> None
 def write_kernelspec(folder: Path) -> None:
     """Write a kernel spec for this very interpreter, whatever other kernels the user has installed under that name."""
     spec = {
-        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        "argv": [sys.executable, "-c", LAUNCH, "-f", "{connection_file}"],
         "display_name": "Python 3",
         "language": "python",
     }
