@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import filelock
 import joblib
@@ -132,17 +133,19 @@ def _compute(task: _Task, parent: int, wait: bool) -> str:
 
 
 def _compute_and_store(task: _Task) -> None:
-    unfinished = paths.cache() / "trainings" / task.key
-    with checkpoints.kept(unfinished):
-        content = _computed(task)
-    paths.write_atomically(task.path, content)
-    shutil.rmtree(unfinished, ignore_errors=True)
+    paths.write_atomically(task.path, _computed(task))
+    shutil.rmtree(_trainings(task), ignore_errors=True)
+
+
+def _trainings(task: _Task) -> Path:
+    """Where the task's unfinished trainings are kept, on the machine that computes it."""
+    return paths.cache() / "trainings" / task.key
 
 
 def _computed(task: _Task) -> bytes:
     """Compute one task in this process: the content of its file."""
     started = time.perf_counter()
-    with runtime.threads(task.threads):
+    with runtime.threads(task.threads), checkpoints.kept(_trainings(task)):
         values = task.worker(seed=task.seed, device=task.device, **task.config)
     return store.pack(values, {**task.identity, "seconds": time.perf_counter() - started, "token": task.token})
 
@@ -208,7 +211,9 @@ def _compute_for_client(task: _Task, library: str) -> tuple[str, bytes]:
         raise RuntimeError(problem)
     os.environ["POLYSEMANTICITY_PROGRESS"] = task.progress if os.path.exists(task.progress) else ""  # of this machine
     with joblib.parallel_config(backend="sequential"):  # what a task starts itself stays in its worker
-        return task.key, _computed(task)
+        content = _computed(task)
+    shutil.rmtree(_trainings(task), ignore_errors=True)
+    return task.key, content
 
 
 def _processes(run: runtime.Run, n_tasks: int) -> int:
