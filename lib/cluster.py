@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -143,13 +144,26 @@ def _serve(n_workers: int) -> None:
 def _connect(address: str, patience: float):
     distributed = _distributed()
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a notebook's output is not the place for its news
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of versions: `worker_problem` compares those that matter
-            return distributed.Client(address, timeout=patience, set_as_default=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"dask = {address!r}: no scheduler answers there ({reason}): allowed is {ALLOWED}") from None
+    outcome = queue.SimpleQueue()
+
+    def connect():
+        try:
+            outcome.put(distributed.Client(address, timeout=patience, set_as_default=False))
+        except (OSError, ValueError, RuntimeError) as error:
+            outcome.put(error)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of versions: `worker_problem` compares those that matter
+        # in a thread, since a client waits for ever for one that takes the connection and says nothing
+        threading.Thread(target=connect, name="connect-to-dask", daemon=True).start()
+        try:
+            found = outcome.get(timeout=2 * patience)
+        except queue.Empty:
+            found = TimeoutError(f"silent for {2 * patience:g} s")
+    if isinstance(found, Exception):
+        reason = str(found).splitlines()[0] if str(found) else type(found).__name__
+        raise ValueError(f"dask = {address!r}: no scheduler answers there ({reason}): allowed is {ALLOWED}")
+    return found
 
 
 def _check_workers(client, address: str, device: str) -> None:
