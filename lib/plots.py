@@ -30,12 +30,13 @@ subset.Options._drop_tables_default += ["GDEF", "GPOS", "GSUB", "kern"]
 
 CANVASES = {"png": FigureCanvasAgg, "pdf": FigureCanvasPdf}
 
-# Okabe–Ito, told apart by the colour-blind and, with the line styles below, in greyscale
+# Okabe–Ito with the green darkened and the sky blue lightened: also the greys of the first five differ, by 10 and more
+# units of lightness
 MEASURED = "#0072B2"
 PAPER = "#D55E00"
-CORRECTED = "#009E73"
-CONTROL = "#8C8C8C"
-SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#4D4D4D")
+CORRECTED = "#005C3F"
+CONTROL = "#767676"
+SERIES = ("#0072B2", "#E69F00", "#005C3F", "#CC79A7", "#8CCBF0", "#D55E00", "#1A1A1A")
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 PAPER_LINE = {"color": PAPER, "linestyle": (0, (5, 2)), "linewidth": 1.8}
