@@ -4,7 +4,6 @@ Everything runs with one thread, as the notebooks' kernels do: on a busy machine
 many times longer.
 """
 
-import dataclasses
 import os
 import types
 
@@ -22,7 +21,9 @@ PURE = (
 
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")
 
-from lib import config, runtime  # noqa: E402
+from toy_config import ToyConfig  # noqa: E402
+
+from lib import runtime  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -43,17 +44,6 @@ def smoke_folders(tmp_path_factory):
     folder = everyones / "smoke"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-@dataclasses.dataclass(frozen=True)
-class ToyConfig:
-    """Settings of a paper that exists only here."""
-
-    n_seeds: int = config.setting(3, "number of seeds", low=1)
-    threads: int = config.setting(1, "threads per worker", low=1)
-    rate: float = config.setting(0.5, "a rate", low=0, high=1)
-    sizes: tuple[int, ...] = config.setting((4, 8), "sizes", low=1)
-    kind: str = config.setting("a", "a choice", choices=("a", "b"))
 
 
 @pytest.fixture

@@ -130,8 +130,9 @@ def test_the_time_in_which_a_worker_was_running():
 
 def test_the_store_says_when_a_result_was_computed(tmp_path):
     (tmp_path / "worker").mkdir()
-    file = tmp_path / "worker" / "key.npz"
-    file.write_bytes(store.pack({"value": 1.0}, {"seconds": 2.5}))
+    identity = {"worker": "worker", "seconds": 2.5}
+    file = tmp_path / "worker" / f"{store.key(identity)}.npz"
+    file.write_bytes(store.pack({"value": 1.0}, identity))
     os.utime(file, (100.0, 100.0))
     assert run_all.worked(tmp_path) == [(97.5, 100.0)]
 

@@ -1,7 +1,7 @@
 """Settings: profiles hold differences only, and every bad value is refused with what is allowed."""
 
 import pytest
-from conftest import ToyConfig
+from toy_config import ToyConfig
 
 from lib import config
 

@@ -67,6 +67,7 @@ def test_setup_looks_for_every_dependency():
         "scikit-image": "skimage",
         "scikit-learn": "sklearn",
         "pytest-cov": "pytest_cov",
+        "pytest-xdist": "xdist",
         "pyyaml": "yaml",
         "pillow": "PIL",
         "myst-nb": "myst_nb",

@@ -13,8 +13,8 @@ from lib import paths, runtime, store, sweep
 
 CONFIGS = [{"scale": 1.0}, {"scale": 2.0}]
 PROGRAM = (
-    "import sys; sys.path.insert(0, 'tests'); import conftest, toy_worker; from lib import runtime, sweep;"
-    "cfg = conftest.ToyConfig(); run = runtime.Run('toy', 'default', cfg, 0, 'cpu'); {call}"
+    "import sys; sys.path.insert(0, 'tests'); import toy_config, toy_worker; from lib import runtime, sweep;"
+    "cfg = toy_config.ToyConfig(); run = runtime.Run('toy', 'default', cfg, 0, 'cpu'); {call}"
 )
 
 

@@ -61,7 +61,7 @@ def small_disk(folder: Path, options: str):
 def test_a_full_disk(server, reference, tmp_path, rng, count, size, how):
     cache = tmp_path / "cache"
     for _ in range(size(1, 8)):
-        room = rng.randrange(40, 220, 4) if how == "a full disk" else None
+        room = rng.randrange(40, 4 * len(victims.CONFIGS), 4) if how == "a full disk" else None
         with small_disk(cache, f"size={room}k") if room else contextlib.nullcontext(tmp_path) as disk:
             if disk is None:
                 pytest.skip("this user may not mount a small disk")
