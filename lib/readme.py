@@ -23,18 +23,19 @@ COUNTED = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UN
 SENTENCES = {
     "coding_theory_spectra": (
         {"CT-05": FAILS, "CT-07": CORRECTED, "CT-16": FAILS},
-        "**Noise does not simply buy redundant, smooth codes**: where the features are known, dropout changes their "
-        "number per unit by {CT-16: features per unit, dropout less none | +.0f}, and random projections turn smooth "
-        "at an exponent of 1 + 2/d for a stimulus of d dimensions ({CT-07: threshold of a, d = 1 | .2f} for one), not "
-        "at 1.",
+        "**Noise does not simply buy redundant, smooth codes**: where the features are known, dropout changes the "
+        "effective number of features that a unit answers to by {CT-16: features per unit, dropout less none | +.0f} "
+        "where the paper expects a rise, and random projections turn smooth at an exponent of 1 + 2/d for a stimulus "
+        "of d dimensions ({CT-07: threshold of a, d = 1 | .2f} for one), not at 1.",
     ),
     "incidental_polysemanticity": (
         {"IP-01": HOLDS, "IP-04": HOLDS, "IP-09": HOLDS, "IP-10": FAILS, "IP-12": FAILS},
-        "**Neurons are shared by accident, as long as sharing is free**: with two neurons for every feature "
-        "{IP-01: polysemantic neurons at m = 2n | .1f} neurons of a network still have two features, "
-        "{IP-04: share of surviving collisions with opposite signs | .0%} of these pairs with opposite signs; a ReLU "
-        "on the hidden layer leaves {IP-10: count ÷ exact count, ReLU on the hidden layer | .0%} of the predicted "
-        "count, features that are seen together {IP-12: count ÷ exact count, independent features | .0%}.",
+        "**Neurons are shared by accident, as long as sharing is free**: with two neurons for every feature, "
+        "{IP-01: polysemantic neurons at m = 2n | .1f} neurons of a network of 32 features still serve two of them, "
+        "{IP-04: share of surviving collisions with opposite signs | .0%} of these pairs with opposite signs. With a "
+        "ReLU on the hidden layer {IP-10: count ÷ exact count, ReLU on the hidden layer | .0%} of the predicted count "
+        "are left; with features that are seen together "
+        "{IP-12: count ÷ exact count, independent features | .0%}.",
     ),
     "feature_capacity": (
         {"FC-03": CORRECTED, "FC-04": HOLDS, "FC-13": CORRECTED},
