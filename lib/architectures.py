@@ -81,21 +81,34 @@ def train_autoencoders(
         start = torch.randn(len(density), n_seeds, dims, n, **options) / math.sqrt(dims)
     bias = torch.zeros(*start.shape[:2], n, device=generator.device)
 
-    def inputs(size):
+    def drawn(size):
         value = torch.rand(size, n, **options)
-        value = 2 * value - 1 if kind.signed else value
-        return (value * (torch.rand(size, n, **options) < p))[:, None]
+        return 2 * value - 1 if kind.signed else value, torch.rand(size, n, **options)
+
+    def inputs(size):
+        value, gate = drawn(size)
+        return (value * (gate < p))[:, None]
 
     def gradient(parameters, _):
-        w, b = parameters
-        x = inputs(batch)
-        h, z = _forward(kind, x, w, b)
-        delta = (2 / batch) * weight * (kind.output(z) - x) * kind.slope(z)
-        back = delta @ w.mT
-        back = back * (h > 0) if kind.hidden_relu else back
-        slope = h.mT @ delta + back.mT @ x
-        return slope + interference * _interference_gradient(w) if interference else slope, delta.sum(-2)
+        value, gate = drawn(batch)
+        slopes = [torch.empty_like(one) for one in parameters]
+        for part in parts:
+            w, b = (one[part] for one in parameters)
+            x = (value * (gate < p[part]))[:, None]
+            h, z = _forward(kind, x, w, b)
+            delta = kind.slope(z)
+            delta *= kind.output(z).sub_(x)
+            delta *= (2 / batch) * weight[part]
+            back = delta @ w.mT
+            back = back * (h > 0) if kind.hidden_relu else back
+            torch.add(h.mT @ delta, back.mT @ x, out=slopes[0][part])
+            slopes[1][part] = delta.sum(-2)
+            if interference:
+                slopes[0][part] += interference * _interference_gradient(w)
+        return slopes
 
+    # on a processor one density at a time: what it needs fits the cache
+    parts = [slice(None)] if generator.device.type == "cuda" else [slice(k, k + 1) for k in range(len(p))]
     w, b = autoencoders.descend(gradient, (start.float(), bias), n_steps, lr, drawn=generator)
     return Autoencoders(w, b, _test_loss(kind, w, b, weight, inputs, n_test))
 
