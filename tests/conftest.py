@@ -19,11 +19,20 @@ PURE = (
     "spectra", "stimuli", "toy_networks", "traces", "winner", "wishart",
 )  # fmt: skip
 
+# minutes each: begun last, one of them would be waited for alone
+SLOWEST = ("notebooks", "template", "trainings", "cluster", "surroundings", "site", "benchmarks", "open_in_jupyterlab")
+
 install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")
 
 from toy_config import ToyConfig  # noqa: E402
 
 from lib import runtime  # noqa: E402
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the slowest files; within a file the order stays."""
+    slowest = {f"test_{name}.py": place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: slowest.get(item.path.name, len(slowest)))
 
 
 @pytest.fixture(autouse=True)
