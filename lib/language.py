@@ -310,14 +310,17 @@ def next_token_loss(
 
 
 def build(*, vocab_size: int, n_layer: int, n_embd: int, n_head: int, n_positions: int, dropout: float = 0.0):
-    """Return an untrained GPT-2 (`transformers.GPT2LMHeadModel`) with weights from torch's present random state."""
+    """Return an untrained GPT-2 (`transformers.GPT2LMHeadModel`) with weights from torch's present random state.
+
+    Its activation function is GPT-2's as torch has it in one piece, `gelu_pytorch_tanh`.
+    """
     from transformers import GPT2Config, GPT2LMHeadModel
 
     runtime.check(n_head >= 1 and n_embd % n_head == 0, "n_embd", n_embd, f"a multiple of n_head = {n_head}")
     rates = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), dropout)
     config = GPT2Config(
         vocab_size=vocab_size, n_layer=n_layer, n_embd=n_embd, n_head=n_head, n_positions=n_positions, use_cache=False,
-        bos_token_id=None, eos_token_id=None, **rates,
+        bos_token_id=None, eos_token_id=None, activation_function="gelu_pytorch_tanh", **rates,
     )  # fmt: skip
     return GPT2LMHeadModel(config)
 
@@ -342,6 +345,8 @@ def train_gpt2(
         build, seed=seed, device=device, vocab_size=vocab_size, n_layer=n_layer, n_embd=n_embd, n_head=n_head,
         n_positions=tokens.shape[1], dropout=dropout,
     )  # fmt: skip
+    if torch.device(device).type == "cpu":  # where the gradient of fused attention takes twice the time of all the rest
+        model.set_attn_implementation("eager")
     history = train.fit(
         model, loss, tokens, n_steps=n_steps, batch_size=batch_size, lr=lr, seed=seed, optimizer="adamw",
         optimizer_options={"weight_decay": 0.1, "betas": (0.9, 0.95)}, schedule="cosine", warmup=n_steps // 20,

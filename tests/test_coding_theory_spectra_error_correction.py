@@ -60,7 +60,7 @@ def test_nothing_is_lost_before_the_first_dropout_and_linear_maps_show_it():
 
 
 def test_distance_starts_at_the_share_that_dropout_makes_and_bits_have_their_own():
-    found = family.distances(seed=1, device="cpu", task="random", **NET, n_samples=200)["distance"]
+    found = family.kept(seed=1, device="cpu", task="random", **NET, **CRITIC)["distance"]
     assert found.shape == (2 * family.LATER, 2)
     np.testing.assert_allclose(found[0], 0.25, atol=0.1)  # D / (1 - D)
 

@@ -173,10 +173,11 @@ def probed(task: str, model: DeepTanh, n_samples: int, seed: int, device) -> tup
 
 
 def kept(*, seed, device, task, n_nets, n_steps, batch_size, lr, n_samples, epochs, batches, rates) -> dict:
-    """Return bounds on I(input; probe) in nats under dropout, [probe, net] each, and the error at the output.
+    """Return bounds on I(input; probe) in nats under dropout, [probe, net] each, `distances`, and the output's error.
 
     Uniform inputs: `mine`, `nce` and `linear` (in closed form). Bits: `decoder`. The phases of the critics' training
-    are given by `epochs`, `batches` and `rates`.
+    are given by `epochs`, `batches` and `rates`. A fifth of the samples are held out, and as many new ones measure the
+    distances.
     """
     model, history = trained(
         task, seed=seed, device=device, n_nets=n_nets, n_steps=n_steps, batch_size=batch_size, lr=lr
@@ -194,6 +195,7 @@ def kept(*, seed, device, task, n_nets, n_steps, batch_size, lr, n_samples, epoc
             "linear": mine.linear_decoder_bound(x, activity, entropy=ENTROPY, n_held=n_samples // 5),
         }
     result = {name: bound.nats.reshape(-1, n_nets) for name, bound in bounds.items()}
+    result["distance"] = distances(model, task, n_samples // 5, seed, device)
     output = activity[-n_nets:, :, :INPUTS]
     if history is not None:
         result |= {"step": history.step, "loss": history.loss}
@@ -228,14 +230,13 @@ def best_from_here(nats: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(np.asarray(nats)[::-1])[::-1]
 
 
-def distances(*, seed, device, task, n_nets, n_steps, batch_size, lr, n_samples) -> dict:
+def distances(model: DeepTanh, task: str, n_samples: int, seed: int, device) -> np.ndarray:
     """Return the squared distance to the clean state after one dropout over the variance of clean states, [later, net].
 
     Clean: every dropout replaced by its mean, 1 - RATE. One dropout at a time is switched on, at each block that has
     LATER probes pairs behind it, and followed: entries are the layer after it, then the 4th layer of that block, and
     so on; the mean over blocks.
     """
-    model, _ = trained(task, seed=seed, device=device, n_nets=n_nets, n_steps=n_steps, batch_size=batch_size, lr=lr)
     draw = bit_inputs if task.endswith("bits") else uniform_inputs
     x = draw(n_samples, runtime.generator(seed, "distance inputs", device))
 
@@ -253,7 +254,7 @@ def distances(*, seed, device, task, n_nets, n_steps, batch_size, lr, n_samples)
         for block in range(n_blocks - 1 - LATER):
             ratio = ((states(block) - clean) ** 2).sum(-1).mean(2) / spread
             rows.append(ratio[2 * block + 1 : 2 * block + 1 + 2 * LATER])
-    return {"distance": torch.stack(rows).mean(0).cpu().numpy()}
+    return torch.stack(rows).mean(0).cpu().numpy()
 
 
 def exact_information(*, seed, device, resolutions: Sequence[float]) -> dict:
