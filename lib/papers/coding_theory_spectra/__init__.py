@@ -72,7 +72,7 @@ class Config:
     n_draws: int = setting(40_000, "random projections of Gaussian activity, and samples of rounded units", low=100)
     text: str = setting("", "your own English text, a UTF-8 file; empty: the help topics of the Python language")
     checkpoint: str = setting("", "a GPT-2: a folder, or a hub name such as gpt2-xl; empty: one is trained here")
-    gpt2_seeds: int = setting(3, "GPT-2s trained; each splits the text anew (so does each with a checkpoint)", low=2)
+    gpt2_seeds: int = setting(6, "GPT-2s trained; each splits the text anew (so does each with a checkpoint)", low=2)
     gpt2_vocabulary: int = setting(2048, "tokens of the tokenizer learnt here", low=256)
     gpt2_layers: int = setting(6, "blocks of the GPT-2 trained here", low=2)
     gpt2_width: int = setting(128, "its residual stream; 120 are needed to fit a decade of ranks", low=128)
