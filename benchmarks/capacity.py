@@ -58,7 +58,7 @@ def trained_diagram(quick: bool) -> Result:
             ),
         ),
         note=f"Ours trains {models:,} models on the exact loss. Floors: the two matrix products of a step's gradient; "
-        "the weights read and written once. Of the loop {n_points} models at random points with "
+        f"the weights read and written once. Of the loop {n_points} models at random points with "
         f"kurtosis above 3 were trained ({steps:,} steps on batches of {batch:,}), one per pair, and the time was "
         f"multiplied by {models:,}.",
     )

@@ -60,6 +60,10 @@ def sizes(low: int, high: int) -> tuple[int, ...]:
     return tuple(2**k for k in range(low.bit_length() - 1, high.bit_length()))
 
 
+def _beside_a_part(features: np.ndarray) -> np.ndarray:
+    return capacity.PART + features
+
+
 # ------------------------------------------------------------ the work
 
 
@@ -166,7 +170,10 @@ SWEEPS = {
     "capacities": (
         Sweep("time", capacities, "features", sizes(4096, 131_072), "N D²", np.abs, {"dimensions": 100}),
         Sweep("time", capacities, "dimensions", sizes(32, 1024), "N D²", np.square, {"features": 8192}),
-        Sweep("memory", capacities, "features", sizes(4096, 131_072), "1", np.ones_like, {"dimensions": 100}),
+        # from where on the embedding is worked through in parts
+        Sweep(
+            "memory", capacities, "features", sizes(65_536, 2_097_152), "part + N", _beside_a_part, {"dimensions": 100}
+        ),
         Sweep("time", allocation, "features", sizes(4096, 131_072), "N log N", lambda n: n * np.log(n), {}),
         Sweep("time", quadratic, "seeds", sizes(32, 1024), "seeds", np.abs, {"features": 20, "dimensions": 10}),
         Sweep("memory", quadratic, "seeds", sizes(256, 8192), "seeds", np.abs, {"features": 20, "dimensions": 10}),

@@ -36,10 +36,11 @@ MEASURED = "#0072B2"
 PAPER = "#D55E00"
 CORRECTED = "#005C3F"
 CONTROL = "#767676"
+CONTROL_FILL = "#C8C8C8"
 SERIES = ("#0072B2", "#E69F00", "#005C3F", "#CC79A7", "#8CCBF0", "#D55E00", "#1A1A1A")
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
-PAPER_LINE = {"color": PAPER, "linestyle": (0, (5, 2)), "linewidth": 1.8}
+PAPER_LINE = {"color": PAPER, "linestyle": (0, (5, 2)), "linewidth": 1.8, "zorder": 2.1}  # over what agrees with it
 CORRECTED_LINE = {"color": CORRECTED, "linestyle": "-", "linewidth": 1.8}
 CONTROL_LINE = {"color": CONTROL, "linestyle": ":", "linewidth": 1.5}
 
