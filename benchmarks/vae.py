@@ -61,8 +61,8 @@ def step_on(device: str, aim: float, quick: bool) -> Result:
         f"in batches of {theirs_batch}, per image. Ours: bfloat16 autocast, channels last, fused Adam, dropout masks "
         "from 16 random bits on a CPU, images resized in a batch. Floors: multiplications and additions of the "
         "convolutions and dense layers, forward and twice that backward; every layer's output written once and read "
-        "twice in bfloat16. The convolutions bind, near this processor's bfloat16 rate, which is about twice its float32 "
-        "rate: what theirs computes in.",
+        "twice in bfloat16. What binds are the convolutions, above all their gradients, which the library computes "
+        "well below the bfloat16 rate.",
     )  # fmt: skip
 
 
