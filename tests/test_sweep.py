@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import toy_worker
+from joblib.externals import loky
 
 from lib import paths, runtime, store, sweep
 
@@ -24,6 +25,7 @@ def calls(tmp_path):
 
 @pytest.fixture(autouse=True)
 def counted(tmp_path, monkeypatch):
+    loky.get_reusable_executor().shutdown(wait=True)  # its processes have the environment of an earlier test
     (tmp_path / "calls").mkdir()
     monkeypatch.setenv("TOY_CALLS", str(tmp_path / "calls"))
 
