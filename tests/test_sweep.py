@@ -119,11 +119,15 @@ def test_damaged_result_is_set_aside_and_computed_again(toy_run, tmp_path, monke
 
 
 def test_finished_results_survive_a_failing_task(toy_run, tmp_path):
+    worker, configs = (
+        toy_worker.fail_when_another_is_stored,
+        [{"index": index, "results": str(paths.cache() / "results")} for index in range(2)],
+    )
     with pytest.raises(RuntimeError, match="asked to fail"):
-        sweep.run(toy_worker.draw, [{"scale": 1.0}, {"scale": -1.0}], [0], toy_run)
-    done = calls(tmp_path)
-    sweep.run(toy_worker.draw, [{"scale": 1.0}], [0], toy_run)
-    assert calls(tmp_path) == done
+        sweep.run(worker, configs, [0], toy_run)
+    assert calls(tmp_path) == 2
+    assert sweep.run(worker, configs[1:], [0], toy_run)[0][0]["index"] == 1
+    assert calls(tmp_path) == 2
 
 
 def test_killed_at_any_moment_goes_on_with_the_same_numbers(toy_run, tmp_path):

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -25,6 +26,16 @@ def slow(*, seed, device, index):
     tempfile.mkstemp(dir=os.environ.get("TOY_CALLS"))
     time.sleep(0.3)
     return {"index": index, "values": runtime.rng(index, "data").normal(size=1000)}
+
+
+def fail_when_another_is_stored(*, seed, device, index, results):
+    """Task 1 returns; task 0, which is begun after it, fails as soon as there is a file among the results."""
+    tempfile.mkstemp(dir=os.environ.get("TOY_CALLS"))
+    while index == 0 and not list(Path(results).rglob("*.npz")):
+        time.sleep(0.01)
+    if index == 0:
+        raise RuntimeError("asked to fail")
+    return {"index": index}
 
 
 def rounded(*, seed, device, index, folder):
