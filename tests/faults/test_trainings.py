@@ -23,7 +23,7 @@ TRAININGS = [  # every loop that trains, by a worker that uses it
     ("incidental_polysemanticity.noise:expected_flow", SMALL | {"n_neurons": 8, "sigma": 0.15, "n_steps": 60}),
     ("coding_theory_spectra.error_correction:kept", CODERS | CRITICS | {"task": "learnt"}),
     ("coding_theory_spectra.decoding:modular",
-     CODERS | {"function": "x itself", "p": 23, "probe_steps": 10}),
+     CODERS | {"batch_size": 16, "function": "x itself", "p": 23, "probe_steps": 10}),
     ("feature_capacity.architectures:train_architecture",
      {"batch": 16, "decay": 0.9, "densities": [0.3], "model": "gelu", "n_dims": 2, "n_features": 4, "n_seeds": 2,
       "n_steps": 40}),
