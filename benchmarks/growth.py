@@ -47,6 +47,12 @@ class Sweep(NamedTuple):
         return measure.growth(f"{self.cost} ∝ {self.law}, {held}", self.size, self.sizes, values, exponent)
 
 
+NOTES = {
+    "capacities": " The memory of capacities is measured where an embedding is worked through in parts. A first sweep "
+    "began below that, at sizes that are one part, and found memory growing with the features up to it.",
+}
+
+
 def _seconds(work: Callable[[], object]) -> float:
     """The median of some runs after a warm-up, which counts itself where it is long."""
     start = time.perf_counter()
@@ -205,7 +211,7 @@ def grown(name: str, quick: bool) -> Result:
         measured=f"largest excess {max(excess):+.2f}: {found[worst].what.partition(',')[0]}, {found[worst].size}",
         growth=tuple(found),
         note="An exponent below the expected one is the cost of small sizes, where fixed costs count, or a law that "
-        "holds for large sizes only.",
+        "holds for large sizes only." + NOTES.get(name, ""),
     )
 
 

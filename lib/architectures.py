@@ -80,6 +80,8 @@ def train_autoencoders(
     if start is None:
         start = torch.randn(len(density), n_seeds, dims, n, **options) / math.sqrt(dims)
     bias = torch.zeros(*start.shape[:2], n, device=generator.device)
+    # on a processor one density at a time: what it needs fits the cache
+    parts = [slice(None)] if generator.device.type == "cuda" else [slice(k, k + 1) for k in range(len(p))]
 
     def drawn(size):
         value = torch.rand(size, n, **options)
@@ -107,8 +109,6 @@ def train_autoencoders(
                 slopes[0][part] += interference * _interference_gradient(w)
         return slopes
 
-    # on a processor one density at a time: what it needs fits the cache
-    parts = [slice(None)] if generator.device.type == "cuda" else [slice(k, k + 1) for k in range(len(p))]
     w, b = autoencoders.descend(gradient, (start.float(), bias), n_steps, lr, drawn=generator)
     return Autoencoders(w, b, _test_loss(kind, w, b, weight, inputs, n_test))
 
@@ -125,9 +125,8 @@ def _interference_gradient(w):
 
 def _test_loss(kind, w, b, weight, inputs, n_test, chunk=2000):
     total = torch.zeros(w.shape[:2], device=w.device, dtype=torch.float64)
-    n_chunks = -(-n_test // chunk)
-    for _ in range(n_chunks):
-        x = inputs(chunk)
+    for first in range(0, n_test, chunk):
+        x = inputs(min(chunk, n_test - first))
         _, z = _forward(kind, x, w, b)
-        total += (weight * (kind.output(z) - x) ** 2).sum(-1).mean(-1)
-    return total / n_chunks
+        total += (weight * (kind.output(z) - x) ** 2).sum((-2, -1))
+    return total / n_test

@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from lib import paths, runtime
 
@@ -143,14 +144,16 @@ def label_end(ax: Axes, line: Line2D, text: str, **style) -> None:
 def save(fig: Figure, name: str, context: runtime.Run) -> None:
     """Write the figure as PNG and PDF, the numbers drawn in it as CSV, and what it was made from as JSON.
 
-    Byte for byte the same for the same figure, which keeps its layout and, as `saved_png`, the picture: a notebook
-    shows that one. Raises ValueError for a name that the paper's FIGURES does not declare.
+    Byte for byte the same for the same figure, which keeps its layout and, as `saved_png`, the picture in 256 colours:
+    a notebook shows that one, at a third of the size. Raises ValueError for a name that the paper's FIGURES does not
+    declare.
     """
     runtime.check(name in context.figures, "name", name, f"one declared in FIGURES: {', '.join(context.figures)}")
     folder = paths.figures(context.slug)
-    fig.saved_png = _drawn(fig, "png", {"Software": None})
+    png = _drawn(fig, "png", {"Software": None})
+    fig.saved_png = _in_few_colours(png)
     fig.set_layout_engine("none")  # it is laid out now, which every further drawing would repeat
-    paths.write_atomically(folder / f"{name}.png", fig.saved_png)
+    paths.write_atomically(folder / f"{name}.png", png)
     paths.write_atomically(folder / f"{name}.pdf", _drawn(fig, "pdf", {"CreationDate": None, "ModDate": None}))
     paths.write_atomically(folder / f"{name}.csv", drawn_numbers(fig).encode())
     paths.write_atomically(folder / f"{name}.json", (json.dumps(provenance(name, context), indent=1) + "\n").encode())
@@ -166,6 +169,14 @@ def _drawn(fig: Figure, suffix: str, metadata: dict) -> bytes:
     finally:
         fig.set_canvas(canvas)
         fig.dpi = dpi
+    return buffer.getvalue()
+
+
+def _in_few_colours(png: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        few = picture.convert("RGB").quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(buffer, "PNG")
     return buffer.getvalue()
 
 

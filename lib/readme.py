@@ -31,7 +31,7 @@ SENTENCES = {
     "incidental_polysemanticity": (
         {"IP-01": HOLDS, "IP-04": HOLDS, "IP-09": HOLDS, "IP-10": FAILS, "IP-12": FAILS},
         "**Neurons are shared by accident, as long as sharing is free**: with two neurons for every feature, "
-        "{IP-01: polysemantic neurons at m = 2n | .1f} neurons of a network of 32 features still serve two of them, "
+        "{IP-01: polysemantic neurons at m = 2n | .1f} neurons of a network still serve two features, "
         "{IP-04: share of surviving collisions with opposite signs | .0%} of these pairs with opposite signs. With a "
         "ReLU on the hidden layer {IP-10: count ÷ exact count, ReLU on the hidden layer | .0%} of the predicted count "
         "are left; with features that are seen together "

@@ -89,7 +89,11 @@ def _tasks(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], c
 
 
 def _completed(tasks: list[_Task], context: runtime.Run, read: Callable) -> dict:
-    """See to it that every task has a stored result, computing what is missing: what `read` makes of it, by key."""
+    """See to it that every task has a stored result, computing what is missing: what `read` makes of it, by key.
+
+    The last come first: sizes are listed in rising order, and a long task that starts last is waited for alone.
+    """
+    tasks = tasks[::-1]
     results = {task.key: read(task) for task in tasks}
     client = cluster.client() if None in results.values() else None
     if client is not None:
@@ -108,16 +112,13 @@ def _completed(tasks: list[_Task], context: runtime.Run, read: Callable) -> dict
 
 
 def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run, read: Callable) -> None:
-    """Compute the tasks in processes and fill in their results, but for those that another run holds unless `wait`.
-
-    The last come first: sizes are listed in rising order, and a long task that starts last is waited for alone.
-    """
+    """Compute the tasks in processes and fill in their results, but for those that another run holds unless `wait`."""
     parallel = joblib.Parallel(
         n_jobs=_processes(run, len(tasks)), return_as="generator_unordered", pre_dispatch="all",
         initializer=processes.end_with_parent, initargs=(os.getpid(),),
     )  # fmt: skip
     by_key = {task.key: task for task in tasks}
-    finished = parallel(joblib.delayed(_compute)(task, os.getpid(), wait) for task in reversed(tasks))
+    finished = parallel(joblib.delayed(_compute)(task, os.getpid(), wait) for task in tasks)
     for key in runtime.progress(finished, tasks[0].worker.__name__, total=len(tasks)):
         results[key] = read(by_key[key])
 

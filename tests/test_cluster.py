@@ -13,11 +13,12 @@ import types
 
 import joblib
 import nbformat
+import process_list
 import psutil
 import pytest
 import toy_worker
 
-from lib import cluster, codedigest, paths, processes, run, runtime, store, sweep
+from lib import cluster, codedigest, paths, run, runtime, store, sweep
 from lib.papers import coding_theory_spectra as paper_of_images
 from lib.papers import feature_capacity as paper
 from lib.papers.coding_theory_spectra import autoencoders, language, vision
@@ -289,17 +290,6 @@ def test_a_cluster_that_does_not_start_is_an_error(monkeypatch):
         cluster.start(2, dict(os.environ))
 
 
-def processes_of(home):
-    """Every process alive that a run over this collection started."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            environment = process.environ()
-            if processes.TOKEN in environment and environment.get("POLYSEMANTICITY_HOME") == str(home):
-                found.append(process.pid)
-    return found
-
-
 def test_a_killed_run_leaves_no_process_and_goes_on_where_it_stopped(scheduler, configs, tmp_path, monkeypatch, capsys):
     home, folder = tmp_path / "home", tmp_path / "calls"
     (home / "notebooks").mkdir(parents=True)
@@ -312,13 +302,13 @@ def test_a_killed_run_leaves_no_process_and_goes_on_where_it_stopped(scheduler, 
     monkeypatch.setenv("PYTHONPATH", str(paths.ROOT / "tests"))
     process = subprocess.Popen([sys.executable, "-m", "lib.run", "--dask", "local:2"], cwd=paths.ROOT)
     assert until(lambda: len(list(store.stored())) >= 2, 300)
-    assert len(processes_of(home)) >= 5  # papermill, its kernel, the scheduler, two workers
+    assert len(process_list.started_over(home)) >= 5  # papermill, its kernel, the scheduler, two workers
     process.kill()
     process.wait()
-    assert until(lambda: not processes_of(home), 5)
+    assert until(lambda: not process_list.started_over(home), 5)
     kept = {path: path.read_bytes() for path in store.stored()}
     assert len(kept) >= 2
     assert run.main(["--dask", scheduler]) == 1
     assert "is declared but its .png was not written" in capsys.readouterr().out  # all cells ran, none draws
     assert len(list(store.stored())) == 6 and all(path.read_bytes() == content for path, content in kept.items())
-    assert processes_of(home) == []
+    assert process_list.started_over(home) == []

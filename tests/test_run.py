@@ -1,6 +1,5 @@
 """The runner: what counts as a success, and that nothing published changes on any failure."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -8,10 +7,10 @@ import sys
 import time
 
 import nbformat
-import psutil
+import process_list
 import pytest
 
-from lib import paths, processes, publish, run
+from lib import paths, publish, run
 from lib.papers import feature_capacity as paper
 
 SLUG = paper.SLUG
@@ -63,17 +62,6 @@ def write_notebook(home, *cells, tag="parameters"):
 def snapshot(home):
     files = [path for folder in ("figures", "docs") for path in (home / folder).rglob("*") if path.is_file()]
     return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
-
-
-def started_processes(home):
-    """Every process alive that a run over this collection started."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            environment = process.environ()
-            if processes.TOKEN in environment and environment.get("POLYSEMANTICITY_HOME") == str(home):
-                found.append(process.pid)
-    return found
 
 
 def test_success_publishes_everything_at_once(home, capsys):
@@ -128,7 +116,7 @@ def test_failure_is_reported_and_changes_nothing(home, capsys, how):
     assert run.main([]) == 1
     assert reason in capsys.readouterr().out
     assert snapshot(home) == before
-    assert started_processes(home) == []
+    assert process_list.started_over(home) == []
     assert not list((paths.cache() / "staging").iterdir())
 
 
@@ -148,7 +136,7 @@ def test_hanging_notebook_is_ended_with_all_its_processes(home, capsys):
     assert run.main(["--timeout", "15"]) == 1
     assert "ran longer than the limit of 15 s" in capsys.readouterr().out
     assert snapshot(home) == before
-    assert started_processes(home) == []
+    assert process_list.started_over(home) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -163,12 +151,12 @@ def test_signal_ends_every_process_and_changes_nothing(home, number):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
     )
     deadline = time.monotonic() + 60
-    while len(started_processes(home)) < 2 and time.monotonic() < deadline:  # papermill and its kernel
+    while len(process_list.started_over(home)) < 2 and time.monotonic() < deadline:  # papermill and its kernel
         time.sleep(0.2)
     process.send_signal(number)
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == 130 and "interrupted" in complaint
-    assert started_processes(home) == []
+    assert process_list.started_over(home) == []
     assert snapshot(home) == before
 
 
