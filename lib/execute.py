@@ -1,10 +1,8 @@
 """Execute one notebook by papermill: `python -m lib.execute`, a process of its own that `lib.run` starts and can end.
 
-The arguments are the source, the place for the executed copy, the parameters as JSON and a folder with a short name
-for sockets, and the process id of the runner. A refusal is one line in
-`reason.txt`
-beside the executed copy. Papermill's own word is not enough to call it a success (a killed kernel, `SystemExit(0)` and
-a cell that never ran look like one),
+The arguments are the source, the place for the executed copy, the parameters as JSON, a folder with a short name for
+sockets, and the process id of the runner. A refusal is one line in `reason.txt` beside the executed copy. Papermill's
+own word is not enough to call it a success (a killed kernel, `SystemExit(0)` and a cell that never ran look like one),
 so `problem` reads the executed copy as well.
 """
 
