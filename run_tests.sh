@@ -7,7 +7,9 @@ source ./environment.sh
 find_environment test docs
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
-if [ "${1:-}" = --faults ]; then exec "$PYTHON" -m pytest -p no:cacheprovider tests/faults "$@"; fi
+if [ "${1:-}" = --faults ]; then
+    exec "$PYTHON" -m pytest -p no:cacheprovider -n 2 --dist load --maxschedchunk 1 tests/faults "$@"
+fi
 if [ $# -gt 0 ]; then exec "$PYTHON" -m pytest "$@"; fi
 # a file of tests stays in one process, as its fixtures are shared; the slowest come first (tests/conftest.py)
 exec "$PYTHON" -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term

@@ -81,7 +81,8 @@ def collect(only_say: bool = False) -> str:
             f"{'would remove' if only_say else 'removed'} {len(files)} {what}, {_megabytes(sum(map(_size, files)))}"
         )
         for path in [] if only_say else files:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # a run removes it at this very moment
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
     return "\n".join(lines)
 
 
@@ -111,10 +112,12 @@ def _is_current(path: Path) -> bool:
 def _leftovers() -> dict[str, list[Path]]:
     folder, abandoned = paths.cache(), list(_abandoned())
     idle = len(abandoned) == len(_staging())
+    finished, trainings = {path.stem for path in store.stored()}, list((folder / "trainings").glob("*"))
     return {
         "damaged results": list((folder / "results").glob("*/*.damaged-*")),
         "half-written files": list(folder.glob("*/**/.*.part")) if idle else [],
-        "unfinished trainings": list((folder / "trainings").glob("*")),
+        "unfinished trainings": [path for path in trainings if path.name not in finished],
+        "checkpoints of kept results": [path for path in trainings if path.name in finished],
         "folders of killed runs": abandoned,
     }
 

@@ -48,8 +48,9 @@ def test_gc_removes_leftovers_but_not_of_a_run_in_progress(result):
     aside = result.with_suffix(".damaged-1")
     part = result.parent / ".x.part"
     training = paths.cache() / "trainings" / "one.pt"
-    training.parent.mkdir()
-    for path in (aside, part, training):
+    done_with = training.parent / result.stem / "0.npz"
+    done_with.parent.mkdir(parents=True)
+    for path in (aside, part, training, done_with):
         path.write_bytes(b"x")
     lock = upkeep.hold(paths.cache() / "staging" / "alive-1", paths.cache() / "sockets")
     upkeep.collect()
@@ -57,7 +58,7 @@ def test_gc_removes_leftovers_but_not_of_a_run_in_progress(result):
     lock.lock.release()
     upkeep.collect()
     assert not part.exists() and not (paths.cache() / "staging" / "alive-1").exists()
-    assert training.exists() and result.exists()
+    assert training.exists() and result.exists() and not done_with.parent.exists()
 
 
 def test_folders_of_a_killed_run_are_cleared(tmp_path):

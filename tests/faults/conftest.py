@@ -17,9 +17,35 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    seed = config.getoption("--fault-seed", None)
+    seed = getattr(config, "workerinput", {}).get("fault_seed", config.getoption("--fault-seed", None))
     config.fault_seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
     config.fault_counts = {}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Give pytest-xdist's processes the seed that will be printed."""
+    node.workerinput["fault_seed"] = node.config.fault_seed
+
+
+def pytest_sessionfinish(session):
+    """Send the counts of one of pytest-xdist's processes to the one that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["fault_counts"] = {
+            kind: dataclasses.asdict(found) for kind, found in session.config.fault_counts.items()
+        }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    for kind, found in getattr(node, "workeroutput", {}).get("fault_counts", {}).items():
+        node.config.fault_counts.setdefault(kind, Count()).merge(Count(**found))
+
+
+def pytest_collection_modifyitems(config, items):
+    """In full the kills begin, which take longest."""
+    if config.getoption("--faults", False):
+        items.sort(key=lambda item: item.path.name != "test_kills.py")
 
 
 @dataclasses.dataclass
@@ -42,6 +68,10 @@ class Count:
             setattr(self, name, getattr(self, name) + count)
         if any(bad.values()):
             self.notes.append(f"{note}: {', '.join(f'{name} {count}' for name, count in bad.items() if count)}")
+
+    def merge(self, other: "Count") -> None:
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
 @pytest.fixture
@@ -80,6 +110,5 @@ def pytest_terminal_summary(terminalreporter, config):
     total = Count()
     for kind, found in config.fault_counts.items():
         terminalreporter.line(f"{kind:44}" + "".join(f"{getattr(found, name):10}" for name in names))
-        for name in names:
-            setattr(total, name, getattr(total, name) + getattr(found, name))
+        total.merge(found)
     terminalreporter.line(f"{'all':44}" + "".join(f"{getattr(total, name):10}" for name in names))

@@ -104,13 +104,15 @@ def strike(victim: Victim, how: str, rng: random.Random, *words: str) -> bool:
                     return True
             time.sleep(0.02)
         return False
-    if not victim.alive():
-        return False
-    if how == "Ctrl-C":
-        os.killpg(victim.process.pid, signal.SIGINT)
-    else:
-        os.kill(victim.process.pid, {"-9": signal.SIGKILL, "SIGTERM": signal.SIGTERM}[how])
-    return True
+    while victim.alive():
+        with contextlib.suppress(ProcessLookupError):  # it does not lead a group yet
+            if how == "Ctrl-C":
+                os.killpg(victim.process.pid, signal.SIGINT)
+            else:
+                os.kill(victim.process.pid, {"-9": signal.SIGKILL, "SIGTERM": signal.SIGTERM}[how])
+            return True
+        time.sleep(0.001)
+    return False
 
 
 class Watch:

@@ -41,9 +41,10 @@ def sweeping(environment: dict, log: str, forked: bool, n: int | None = None) ->
         context.set_start_method("fork", force=True)
     try:
         the_sweep(n)
-    finally:  # a child of a fork server does not run what a process runs at its end; a run kills its workers then: a
-        # worker that is killed while it takes its leave keeps loky's lock, and who waits for the others waits for ever
-        joblib.externals.loky.get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    finally:  # a child of a fork server does not run what a process runs at its end; a run kills its workers then: one
+        # that is killed while it takes its leave keeps a lock of loky's, and who waits for the others waits for ever
+        executor = joblib.externals.loky.get_reusable_executor(reuse=True, kill_workers=True)
+        executor.shutdown(wait=True, kill_workers=True)
 
 
 def running(environment: dict, log: str, arguments: list[str]) -> None:
