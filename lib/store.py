@@ -82,6 +82,13 @@ def claim(path: Path, wait: bool) -> filelock.BaseFileLock:
     return filelock.FileLock(folder / f"{path.stem}.lock").acquire(timeout=-1 if wait else 0)
 
 
+def write(path: Path, content: bytes) -> None:
+    """Write a result whose lock is held; what a killed process had begun to write of it goes."""
+    for part in path.parent.glob(paths.parts(path)):
+        part.unlink(missing_ok=True)
+    paths.write_atomically(path, content)
+
+
 def stored() -> Iterator[Path]:
     """Every file of a result, whole or not."""
     return (paths.cache() / "results").glob("*/*.npz")

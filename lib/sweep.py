@@ -137,7 +137,7 @@ def _compute(task: _Task, parent: int, wait: bool) -> str:
 
 
 def _compute_and_store(task: _Task) -> None:
-    paths.write_atomically(task.path, _computed(task))
+    store.write(task.path, _computed(task))
     shutil.rmtree(_trainings(task), ignore_errors=True)
 
 
@@ -198,7 +198,7 @@ def _send(client, tasks: list[_Task], held: dict[str, contextlib.ExitStack]) -> 
         parallel = joblib.Parallel(n_jobs=-1, return_as="generator_unordered", pre_dispatch="all", batch_size=1)
         finished = parallel(joblib.delayed(_compute_for_client)(task, library) for task in tasks)
         for key, content in runtime.progress(finished, tasks[0].worker.__name__, total=len(tasks)):
-            paths.write_atomically(paths_of[key], content)
+            store.write(paths_of[key], content)
             held[key].close()
 
 

@@ -22,7 +22,7 @@ def path():
 
 
 def write(path, values, identity=IDENTITY):
-    paths.write_atomically(path, store.pack(values, identity))
+    store.write(path, store.pack(values, identity))
 
 
 def test_a_result_comes_back_as_it_was(path):
@@ -98,6 +98,20 @@ def test_a_lock_is_held_by_one_and_free_after_a_kill(path):
     holder.wait()
     with store.claim(path, wait=False):
         pass
+
+
+def test_what_a_killed_process_had_begun_to_write_goes_with_the_next_write(path, monkeypatch):
+    path.parent.mkdir(parents=True)
+    other = path.with_name("0" * len(path.stem) + path.suffix)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", lambda *names: os._exit(9))
+        for place in (path, other):
+            if (child := os.fork()) == 0:
+                write(place, {"x": 1})
+            assert os.waitpid(child, 0)[1] >> 8 == 9
+    assert len(list(path.parent.glob(".*.part"))) == 2
+    write(path, {"x": 1})
+    assert [part.name[1:9] for part in path.parent.glob(".*.part")] == ["00000000"] and store.read(path) == {"x": 1}
 
 
 def test_a_full_disk_leaves_nothing_and_says_what_to_do(path, monkeypatch):

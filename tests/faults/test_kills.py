@@ -77,6 +77,7 @@ def test_kills_of_a_sweep(server, cache, tmp_path, monkeypatch, rng, count, size
     victim = injection.Victim(server, victims.sweeping, tmp_path, forked)
     assert victim.wait() == 0, victim.log.read_text()[-3000:]
     assert not any(watch.look(cache).values()) and watch.missing(cache) == 0
+    assert not list(cache.glob("results/*/.*.part"))
 
 
 def visible(folder):
