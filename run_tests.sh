@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run the tests, with coverage of lib; arguments go to pytest, for example ./run_tests.sh tests/test_capacity.py.
-# With --faults, run the fault suite in full instead (about twelve minutes).
+# With --faults, run the fault suite in full instead (a quarter of an hour).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./environment.sh

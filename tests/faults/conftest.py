@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 def pytest_addoption(parser):
-    parser.addoption("--faults", action="store_true", help="the fault suite in full: about twelve minutes")
+    parser.addoption("--faults", action="store_true", help="the fault suite in full: a quarter of an hour")
     parser.addoption("--fault-seed", type=int, help="repeat the random choices of another run of the fault suite")
 
 
