@@ -64,14 +64,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from error
 
 
-def parts(path: Path) -> str:
-    """The names that `write_atomically` gives to what it has begun to write of a file."""
+def part_pattern(path: Path) -> str:
+    """The pattern of the names that `write_atomically` gives to what it has begun to write of a file."""
     return f".{path.name[:40]}.*.part"
 
 
 def _write_beside_and_rename(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    prefix, _, suffix = parts(path).partition("*")
+    prefix, _, suffix = part_pattern(path).partition("*")
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
     try:
         with os.fdopen(descriptor, "wb") as file:

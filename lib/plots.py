@@ -145,7 +145,7 @@ def save(fig: Figure, name: str, context: runtime.Run) -> None:
     """Write the figure as PNG and PDF, the numbers drawn in it as CSV, and what it was made from as JSON.
 
     Byte for byte the same for the same figure, which keeps its layout and, as `saved_png`, the picture in 256 colours:
-    a notebook shows that one, at a third of the size. Raises ValueError for a name that the paper's FIGURES does not
+    a notebook shows that one, the smaller file. Raises ValueError for a name that the paper's FIGURES does not
     declare.
     """
     runtime.check(name in context.figures, "name", name, f"one declared in FIGURES: {', '.join(context.figures)}")
@@ -200,8 +200,7 @@ def drawn_numbers(fig: Figure) -> str:
     value.
 
     Taken from the drawn artists, so the table cannot differ from the picture. `value` is an image's entry or a point's
-    colour;
-    a band has two rows per x, its outline; a polyline in three dimensions has z as its value.
+    colour; a band has two rows per x, its outline; a polyline in three dimensions has z as its value.
     """
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")

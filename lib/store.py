@@ -84,7 +84,7 @@ def claim(path: Path, wait: bool) -> filelock.BaseFileLock:
 
 def write(path: Path, content: bytes) -> None:
     """Write a result whose lock is held; what a killed process had begun to write of it goes."""
-    for part in path.parent.glob(paths.parts(path)):
+    for part in path.parent.glob(paths.part_pattern(path)):
         part.unlink(missing_ok=True)
     paths.write_atomically(path, content)
 
