@@ -32,7 +32,7 @@ def step_on(device: str, aim: float, quick: bool) -> Result:
     def ours(steps=n_steps):
         return train.fit(
             mine, models.vae_loss, pixels[:batch].to(device), n_steps=steps, batch_size=batch, lr=1e-3, seed=0,
-            autocast="bfloat16", channels_last=True,
+            autocast=train.fast_autocast(device), channels_last=True,
         )  # fmt: skip
 
     timed = measure.pairs(
@@ -41,14 +41,16 @@ def step_on(device: str, aim: float, quick: bool) -> Result:
     faster = measure.ratio(timed)
     seconds = timed.ours.median / n_steps
     operations = 3 * forward_operations(mine, size) * batch
-    kind = "bfloat16" if device == "cpu" else "cuda bfloat16"
+    kind, precision, width_bytes = (
+        ("float32", "float32", 4) if device == "cpu" else ("cuda bfloat16", "bfloat16 autocast", 2)
+    )
     kernel = measure.kernel(
-        f"step of the ResNet-VAE, {device}", seconds, operations, activity_bytes(mine, size) * batch, kind
+        f"step of the ResNet-VAE, {device}", seconds, operations, width_bytes * activity(mine, size) * batch, kind
     )
     errors = gradient_errors(device, quick)
     return Result(
         met=faster.median >= aim,
-        measured=f"{batch / seconds:,.0f} images/s, {kernel.operations_floor / seconds:.0%} of the bfloat16 rate",
+        measured=f"{batch / seconds:,.0f} images/s, {kernel.operations_floor / seconds:.0%} of the {kind} rate",
         ratio=faster,
         ours=timed.ours,
         theirs=timed.theirs,
@@ -58,11 +60,11 @@ def step_on(device: str, aim: float, quick: bool) -> Result:
         kernels=(kernel,),
         profile=measure.profile(ours, device),
         note=f"{n_steps} step{'s' * (n_steps > 1)} of {batch} images of 32 pixels at {size}, resizing included; theirs "
-        f"in batches of {theirs_batch}, per image. Ours: bfloat16 autocast, channels last, fused Adam, dropout masks "
+        f"in batches of {theirs_batch}, per image. Ours: {precision}, channels last, fused Adam, dropout masks "
         "from 16 random bits on a CPU, images resized in a batch. Floors: multiplications and additions of the "
         "convolutions and dense layers, forward and twice that backward; every layer's output written once and read "
-        "twice in bfloat16. What binds are the convolutions, above all their gradients, which the library computes "
-        "well below the bfloat16 rate.",
+        "twice in that precision. What binds are the convolutions, above all their gradients, which the library "
+        "computes well below the rate of products.",
     )  # fmt: skip
 
 
@@ -115,9 +117,9 @@ def positions(module: nn.Module, inputs: torch.Tensor, output: torch.Tensor) -> 
     return (inputs if isinstance(module, nn.ConvTranspose2d) else output)[0, 0].numel()
 
 
-def activity_bytes(model: nn.Module, size: int) -> int:
-    """Bytes of one image's activities in bfloat16, written once and read twice."""
-    return sum(3 * 2 * output.numel() for _, _, output in passes(model, size))
+def activity(model: nn.Module, size: int) -> int:
+    """Numbers moved for one image's activities: each written once and read twice."""
+    return sum(3 * output.numel() for _, _, output in passes(model, size))
 
 
 def passes(model: nn.Module, size: int) -> list[tuple[nn.Module, torch.Tensor, torch.Tensor]]:
@@ -139,7 +141,7 @@ def gradient_errors(device: str, quick: bool) -> tuple[float, float]:
     model.eval()
     x = torch.rand(8, 3, 64, 64, generator=runtime.generator(0, "images")).to(device)
     exact = gradient(copy.deepcopy(model).double(), lambda net: exact_loss(net, x.double()))
-    with torch.autocast(device, torch.bfloat16):
+    with torch.autocast(device, torch.bfloat16, enabled=train.fast_autocast(device) is not None):
         ours = gradient(model, lambda net: models.vae_loss(net, x))
     theirs = gradient(model, lambda net: published_loss(net, x))
     return tuple(float((one - exact).norm() / exact.norm()) for one in (ours, theirs))

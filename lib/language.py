@@ -338,7 +338,7 @@ def train_gpt2(
     """Return a GPT-2 trained on the contexts `tokens`, and its history; initialisation and architecture are GPT-2's.
 
     AdamW with weight decay 0.1 and betas .9, .95, warm-up over a twentieth of the steps, then a cosine, gradients
-    clipped at norm 1, bfloat16 products: nanoGPT's recipe. Dropout is 0 unless given (GPT-2's own is 0.1).
+    clipped at norm 1, bfloat16 products on CUDA: nanoGPT's recipe. Dropout is 0 unless given (GPT-2's own is 0.1).
     `checkpoint` is `lib.train.fit`'s: a training that was killed goes on from there.
     """
     model = train.build(
@@ -350,7 +350,7 @@ def train_gpt2(
     history = train.fit(
         model, loss, tokens, n_steps=n_steps, batch_size=batch_size, lr=lr, seed=seed, optimizer="adamw",
         optimizer_options={"weight_decay": 0.1, "betas": (0.9, 0.95)}, schedule="cosine", warmup=n_steps // 20,
-        clip_norm=1.0, autocast="bfloat16", log_every=max(n_steps // 50, 1), checkpoint=checkpoint,
+        clip_norm=1.0, autocast=train.fast_autocast(device), log_every=max(n_steps // 50, 1), checkpoint=checkpoint,
     )  # fmt: skip
     return model, history
 

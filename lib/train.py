@@ -43,6 +43,15 @@ def build(factory: Callable[..., nn.Module], *, seed: int, device: str | torch.d
     return model.to(device)
 
 
+def fast_autocast(device: str | torch.device) -> str | None:
+    """Return the autocast of `fit` that trains fastest on a device: bfloat16 on CUDA, none (float32) on any CPU.
+
+    A processor with bfloat16 products gains a quarter by them, one without takes five to seven times as long; float32
+    also trains the same network on both.
+    """
+    return "bfloat16" if torch.device(device).type == "cuda" else None
+
+
 def fit(
     model: nn.Module,
     loss: Callable[..., Tensor],
@@ -70,9 +79,8 @@ def fit(
     taken in a new random order each epoch (an incomplete last batch is left out), or a function `(batch_size,
     generator) -> batch` that draws fresh ones. `optimizer_options` go to torch's optimizer. The rate rises linearly
     over `warmup` steps, then stays at `lr` or falls to 0 along a cosine. `clip_norm` bounds the norm of the gradient.
-    With `autocast="bfloat16"` matrix products are in bfloat16, parameters and optimizer in float32: faster on a GPU and
-    on a processor with AVX512-BF16 or AMX, slower on others. `log_every` is a hundredth of the steps by default;
-    `label` shows progress.
+    With `autocast="bfloat16"` matrix products are in bfloat16, parameters and optimizer in float32; `fast_autocast`
+    says where that is faster. `log_every` is a hundredth of the steps by default; `label` shows progress.
 
     `checkpoint` names a file that keeps the state, written about every `checkpoint_every` seconds and at the end. A
     call with the same arguments goes on from there to the same numbers: bit for bit on a CPU at one number of threads.

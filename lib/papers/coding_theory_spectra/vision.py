@@ -164,7 +164,8 @@ def vae(
     )  # fmt: skip
     history = train.fit(
         model, partial(loss, kl_weight=kl_weight), seen.train, n_steps=n_steps, batch_size=batch_size, lr=lr,
-        seed=seed, schedule=schedule, autocast="bfloat16", channels_last=True, log_every=max(n_steps // 50, 1),
+        seed=seed, schedule=schedule, autocast=train.fast_autocast(device), channels_last=True,
+        log_every=max(n_steps // 50, 1),
     )  # fmt: skip
     model.to(memory_format=torch.contiguous_format)
     terms = models.vae_evaluate(model, seen.probe)
