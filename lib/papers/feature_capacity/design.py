@@ -55,16 +55,16 @@ def penalised(
     n_steps: int,
 ) -> dict:  # fmt: skip
     """Quadratic models fine-tuned with interference weighed by 1 + μ: capacities [μ, seed, N], loss without penalty."""
-    v = torch.tensor(decay ** np.arange(n_features))
+    v = torch.tensor(decay ** np.arange(n_features), device=device)
     generator = runtime.generator(seed, "weights penalised", device)
-    kappa = torch.tensor(kurtosis, dtype=torch.float64)
+    kappa = torch.tensor(kurtosis, dtype=torch.float64, device=device)
     start = autoencoders.train_quadratic(v, kappa, n_dims, n_seeds, generator).weights
     start = start.expand(len(penalties), *start.shape)
-    start = start + 1e-3 * torch.randn(start.shape, generator=generator, dtype=start.dtype)
-    a = (kurtosis - 1) / (1 + torch.tensor(penalties, dtype=torch.float64)[:, None, None])
+    start = start + 1e-3 * torch.randn(start.shape, generator=generator, dtype=start.dtype, device=device)
+    a = (kurtosis - 1) / (1 + torch.tensor(penalties, dtype=torch.float64, device=device)[:, None, None])
     (w,) = autoencoders.descend(lambda p, _: (capacity.gradient_unchecked(p[0], v, a),), (start,), n_steps, 0.02)
     loss = capacity.quadratic_loss(w, v, kurtosis)
-    return {"capacity": capacity.feature_capacity(w).numpy(), "loss": loss.numpy()}
+    return {"capacity": capacity.feature_capacity(w).cpu().numpy(), "loss": loss.cpu().numpy()}
 
 
 def penalised_relu(
