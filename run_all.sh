@@ -6,4 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./environment.sh
 case " $* " in *" --site "*) find_environment docs ;; *) find_environment ;; esac
 if [ "${1:-}" = --setup ]; then exit 0; fi
-exec "$PYTHON" -m lib.run "$@"
+export PYTHONPATH="$PWD/lib${PYTHONPATH:+:$PYTHONPATH}"  # this checkout, whatever else is installed
+exec "$PYTHON" -m polysemanticity "$@"

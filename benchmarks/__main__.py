@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits
 
 import benchmarks
 from benchmarks import measure, table
-from lib import paths, readme
+from polysemanticity.base import paths
+from polysemanticity.pages import readme
 
 MACHINERY = ("__main__", "measure", "table")
 

@@ -6,7 +6,8 @@ import torch
 
 from benchmarks import measure
 from benchmarks.measure import Case, Result
-from lib import architectures, runtime
+from polysemanticity.base import streams
+from polysemanticity.capacity import autoencoders
 
 LR, BETAS = 0.01, (0.9, 0.99)
 
@@ -15,11 +16,11 @@ def relu_sweep(quick: bool) -> Result:
     """Steps of a model at each sparsity on fresh samples, and the held-out loss after equally many steps."""
     n, m, grid, batch, n_steps, n_pairs = (20, 4, 3, 64, 2, 2) if quick else (400, 30, 20, 1024, 20, 5)
     density = 20 ** -torch.linspace(0, 1, grid)
-    start = torch.randn(grid, m, n, generator=runtime.generator(0, "weights")) / math.sqrt(m)
+    start = torch.randn(grid, m, n, generator=streams.generator(0, "weights")) / math.sqrt(m)
 
     def ours(steps=n_steps, size=batch):
-        generator, importance = runtime.generator(0, "data"), torch.ones(grid, n)
-        return architectures.train_autoencoders(
+        generator, importance = streams.generator(0, "data"), torch.ones(grid, n)
+        return autoencoders.train_autoencoders(
             "relu", density, importance, m, 1, generator, steps, size, LR, start=start[:, None], n_test=100
         )
 
@@ -85,7 +86,7 @@ def sparse_batch(density, batch: int, n: int) -> torch.Tensor:
 
 def held_out_loss(density, weights, bias) -> float:
     """Mean squared error over the density, mean over features and models, on 2,000 samples."""
-    with runtime.drawing_from(runtime.generator(0, "held out")):
+    with streams.drawing_from(streams.generator(0, "held out")):
         x = sparse_batch(density, 2000, weights.shape[1])
     out = torch.relu(torch.einsum("bih,ifh->bif", torch.einsum("bif,ifh->bih", x, weights), weights) + bias)
     return float((((x - out) ** 2).mean((0, 2)) / density).mean())

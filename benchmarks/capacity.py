@@ -8,8 +8,10 @@ from scipy.optimize import minimize
 
 from benchmarks import measure
 from benchmarks.measure import Case, Result
-from lib import autoencoders, capacity, phases, runtime
-from lib.papers.feature_capacity import phase_diagram
+from polysemanticity import capacity
+from polysemanticity.base import streams
+from polysemanticity.capacity import phases, quadratic
+from polysemanticity.papers.feature_capacity import phase_diagram
 
 # ------------------------------------------------------------ the phase diagram
 
@@ -21,11 +23,11 @@ def trained_diagram(quick: bool) -> Result:
     v = np.broadcast_to(phases.special_importance(ratios, 20), (n_grid, n_grid, 20))
     kappa = np.broadcast_to(np.reshape(kurtoses, (-1, 1)), (n_grid, n_grid))
     best, sparse = capacity.optimal_allocation(v, kappa[..., None], 10).capacity, kappa > 3
-    rng, errors = runtime.rng(0, "points"), ([], [])
+    rng, errors = streams.rng(0, "points"), ([], [])
 
     def ours():
-        trained = autoencoders.train_quadratic(
-            torch.tensor(v), torch.tensor(kappa), 10, n_seeds, runtime.generator(0, "weights"), n_steps
+        trained = quadratic.train_quadratic(
+            torch.tensor(v), torch.tensor(kappa), 10, n_seeds, streams.generator(0, "weights"), n_steps
         )
         c = capacity.feature_capacity(trained.weights).numpy()
         errors[0].append(np.abs(c - best[:, :, None])[sparse].max())

@@ -16,7 +16,11 @@ import torch
 
 from benchmarks import measure
 from benchmarks.measure import Case, Growth, Result
-from lib import architectures, autoencoders, capacity, incidental, models, optimizers, runtime, spectra, train
+from polysemanticity import capacity, incidental, spectra
+from polysemanticity.base import streams
+from polysemanticity.capacity import autoencoders, quadratic
+from polysemanticity.incidental import optimizers
+from polysemanticity.networks import resnet_vae, train
 
 L1, PUBLISHED_L1 = 0.03, 0.001
 SLACK = 0.2  # by how much an exponent may exceed the expected one
@@ -84,13 +88,13 @@ def adamw(features: int, neurons: int, seeds: int, steps: int = 5):
     return lambda: optimizers.descend(start, PUBLISHED_L1, "adamw", steps)
 
 
-def quadratic(features: int, dimensions: int, seeds: int, steps: int = 50):
+def quadratic_training(features: int, dimensions: int, seeds: int, steps: int = 50):
     """Some steps of the quadratic model's training."""
     v, kappa = torch.ones(features, dtype=torch.float64), torch.tensor(10.0, dtype=torch.float64)
 
     def work():
-        generator = runtime.generator(0, "weights")
-        return autoencoders.train_quadratic(v, kappa, dimensions, seeds, generator, n_steps=steps, n_polish=0)
+        generator = streams.generator(0, "weights")
+        return quadratic.train_quadratic(v, kappa, dimensions, seeds, generator, n_steps=steps, n_polish=0)
 
     return work
 
@@ -100,8 +104,8 @@ def relu(features: int, dimensions: int, networks: int, steps: int = 10):
     density, importance = torch.linspace(0.05, 1, networks), torch.ones(networks, features)
 
     def work():
-        generator = runtime.generator(0, "weights")
-        return architectures.train_autoencoders(
+        generator = streams.generator(0, "weights")
+        return autoencoders.train_autoencoders(
             "relu", density, importance, dimensions, 1, generator, n_steps=steps, n_test=100
         )
 
@@ -138,11 +142,13 @@ def allocation(features: int):
 
 def vae(images: int, width: float = 0.25):
     """One training step of a small ResNet-VAE on 16-pixel images."""
-    model = train.build(models.ResNetVAE, seed=0, width=width, image_size=16, stem_stride=1, hidden=256, dropout=0.2)
+    model = train.build(
+        resnet_vae.ResNetVAE, seed=0, width=width, image_size=16, stem_stride=1, hidden=256, dropout=0.2
+    )
     batch = torch.rand(images, 3, 16, 16)
 
     def work():
-        return train.fit(model, models.vae_loss, batch, n_steps=1, batch_size=images, lr=1e-3, seed=0)
+        return train.fit(model, resnet_vae.vae_loss, batch, n_steps=1, batch_size=images, lr=1e-3, seed=0)
 
     return work
 
@@ -181,8 +187,12 @@ SWEEPS = {
             "memory", capacities, "features", sizes(65_536, 2_097_152), "part + N", _beside_a_part, {"dimensions": 100}
         ),
         Sweep("time", allocation, "features", sizes(4096, 131_072), "N log N", lambda n: n * np.log(n), {}),
-        Sweep("time", quadratic, "seeds", sizes(32, 1024), "seeds", np.abs, {"features": 20, "dimensions": 10}),
-        Sweep("memory", quadratic, "seeds", sizes(256, 8192), "seeds", np.abs, {"features": 20, "dimensions": 10}),
+        Sweep(
+            "time", quadratic_training, "seeds", sizes(32, 1024), "seeds", np.abs, {"features": 20, "dimensions": 10}
+        ),
+        Sweep(
+            "memory", quadratic_training, "seeds", sizes(256, 8192), "seeds", np.abs, {"features": 20, "dimensions": 10}
+        ),
         Sweep("time", relu, "networks", sizes(2, 64), "networks", np.abs, {"features": 200, "dimensions": 20}),
         Sweep("time", relu, "features", sizes(32, 1024), "N", np.abs, {"dimensions": 20, "networks": 8}),
     ),

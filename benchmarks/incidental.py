@@ -7,7 +7,8 @@ import torch
 
 from benchmarks import measure
 from benchmarks.measure import Case, Result
-from lib import incidental, optimizers
+from polysemanticity import incidental
+from polysemanticity.incidental import optimizers
 
 PUBLISHED_STEPS = 7500
 PUBLISHED_SIZES = range(256, 4097, 256)

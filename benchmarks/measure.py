@@ -37,7 +37,8 @@ import psutil
 import torch
 from scipy import stats
 
-from lib import paths, runtime
+from polysemanticity.base import paths, runtime
+from polysemanticity.base.checks import check
 
 
 class Spread(NamedTuple):
@@ -149,7 +150,7 @@ def pairs(
     note). `device`: what they run on; the clock waits for it. Taking turns makes both sides see the same load of the
     machine. Raises ValueError for n_pairs < 1.
     """
-    runtime.check(n_pairs >= 1, "n_pairs", n_pairs, "at least 1")
+    check(n_pairs >= 1, "n_pairs", n_pairs, "at least 1")
     if warm_up:
         ours(), theirs()
     first, second = _Clock(device), _Clock(device)
@@ -185,8 +186,8 @@ def growth(what: str, size: str, sizes: Sequence[float], values: Sequence[float]
 
     Raises ValueError for fewer than three sizes or values that are not positive.
     """
-    runtime.check(len(sizes) >= 3 and len(sizes) == len(values), "sizes", sizes, "at least three, a value for each")
-    runtime.check(min(values) > 0, "values", values, "above 0")
+    check(len(sizes) >= 3 and len(sizes) == len(values), "sizes", sizes, "at least three, a value for each")
+    check(min(values) > 0, "values", values, "above 0")
     fit = stats.linregress(np.log(sizes), np.log(values))
     sizes, values = (tuple(map(float, column)) for column in (sizes, values))
     return Growth(what, size, sizes, values, float(fit.slope), float(fit.stderr), expected)

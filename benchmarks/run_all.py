@@ -14,10 +14,12 @@ import torch
 
 from benchmarks import autoencoders, capacity, incidental, measure, vae
 from benchmarks.measure import Case, Result
-from lib import models, paths, store, train
-from lib import phases as phases_of
-from lib.papers import coding_theory_spectra, feature_capacity
-from lib.papers.coding_theory_spectra import sparse_codes
+from polysemanticity.base import paths
+from polysemanticity.capacity import phases as phases_of
+from polysemanticity.engine import store
+from polysemanticity.networks import resnet_vae, train
+from polysemanticity.papers import coding_theory_spectra, feature_capacity
+from polysemanticity.papers.coding_theory_spectra import sparse_codes
 
 
 class Procedure(NamedTuple):
@@ -58,7 +60,11 @@ def _run(home: Path, arguments: Sequence[str]) -> float:
     environment = os.environ | {"POLYSEMANTICITY_HOME": str(home), "POLYSEMANTICITY_CACHE": str(home / ".cache")}
     start = time.perf_counter()
     found = subprocess.run(
-        [sys.executable, "-m", "lib.run", *arguments], cwd=paths.ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "polysemanticity", *arguments],
+        cwd=paths.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     if found.returncode:
         raise RuntimeError(f"the run failed: {(found.stdout + found.stderr)[-2000:]}")
@@ -119,7 +125,7 @@ def vaes(quick: bool) -> Procedure:
     """The authors' training loop on this profile's networks and number of images."""
     cfg = coding_theory_spectra.Config()
     model = train.build(
-        models.ResNetVAE, seed=0, width=cfg.width, hidden=cfg.hidden, image_size=cfg.image_size,
+        resnet_vae.ResNetVAE, seed=0, width=cfg.width, hidden=cfg.hidden, image_size=cfg.image_size,
         stem_stride=cfg.stem_stride, dropout=0.2,
     )  # fmt: skip
     pixels = (torch.rand(vae.PUBLISHED_BATCH, 3, 32, 32) * 255).byte()

@@ -19,9 +19,14 @@ from typing import NamedTuple
 import torch
 
 from benchmarks import measure
-from lib import covariance, incidental, language, paths, readme, runtime, store, train
-from lib.papers.coding_theory_spectra import shards
-from lib.papers.feature_capacity import phase_diagram
+from polysemanticity import incidental
+from polysemanticity.base import paths, runtime, streams
+from polysemanticity.engine import store
+from polysemanticity.networks import language_models, train
+from polysemanticity.pages import readme
+from polysemanticity.papers.coding_theory_spectra import shards
+from polysemanticity.papers.feature_capacity import phase_diagram
+from polysemanticity.spectra import covariance
 
 CASES = ()  # nothing here is a comparison
 L1 = 0.03
@@ -73,13 +78,15 @@ def eigenvalues(width: int):
 
 def forward(n_layer: int, width: int, tokens: int, context: int = 64):
     shape = {"vocab_size": 300, "n_layer": n_layer, "n_embd": width, "n_head": width // 32, "n_positions": context}
-    model = train.build(language.build, seed=0, device="cpu", **shape)
+    model = train.build(language_models.build, seed=0, device="cpu", **shape)
     folder = tempfile.TemporaryDirectory()
-    checkpoint = language.open_checkpoint(language.save(model, language.train_tokenizer("a text", 256), folder.name))
-    contexts = torch.randint(256, (tokens // context, context), generator=runtime.generator(0, "data"))
+    checkpoint = language_models.open_checkpoint(
+        language_models.save(model, language_models.train_tokenizer("a text", 256), folder.name)
+    )
+    contexts = torch.randint(256, (tokens // context, context), generator=streams.generator(0, "data"))
 
     def work(kept=folder):
-        for _ in language.layers(checkpoint, contexts):
+        for _ in language_models.layers(checkpoint, contexts):
             pass
 
     return work
@@ -88,11 +95,11 @@ def forward(n_layer: int, width: int, tokens: int, context: int = 64):
 def shard(n_layer: int, width: int, tokens: int):
     """All that a task of `shards.sums_of_part` does to its tokens, and the file that it sends back."""
     shape = {"vocab_size": 300, "n_layer": n_layer, "n_embd": width, "n_head": width // 32, "n_positions": 64}
-    model = train.build(language.build, seed=0, device="cpu", **shape)
+    model = train.build(language_models.build, seed=0, device="cpu", **shape)
     folder = tempfile.TemporaryDirectory()
     text = "words of a text\n\n" * (tokens // 8)
     (Path(folder.name) / "text.txt").write_text(text)
-    language.save(model, language.train_tokenizer(text, 256), folder.name)
+    language_models.save(model, language_models.train_tokenizer(text, 256), folder.name)
     call = {"checkpoint": folder.name, "text": str(Path(folder.name) / "text.txt"), "place": [0, 1], "context": 64}
     call |= {"content": shards.data.fingerprint(text), "precision": "float32", "seed": 0, "device": "cpu"}
     return lambda kept=folder: store.pack(shards.sums_of_part(**call), {})

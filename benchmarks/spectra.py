@@ -11,7 +11,8 @@ from sklearn.decomposition import PCA, IncrementalPCA
 
 from benchmarks import measure
 from benchmarks.measure import Case, Result
-from lib import spectra, stimuli
+from polysemanticity import spectra
+from polysemanticity.projections import stimuli
 
 EXPONENT = 1.5  # of the planted spectra
 

@@ -11,7 +11,8 @@ from torchvision.transforms.functional import to_pil_image
 
 from benchmarks import measure
 from benchmarks.measure import Case, Result
-from lib import models, runtime, train
+from polysemanticity.base import streams
+from polysemanticity.networks import resnet_vae, train
 
 PUBLISHED_BATCH, DROPOUT = 50, 0.2
 
@@ -25,13 +26,13 @@ def step_on(device: str, aim: float, quick: bool) -> Result:
         batch, n_steps = (PUBLISHED_BATCH, 1) if device == "cpu" else (256, 20)
     pixels = (torch.rand(max(batch, PUBLISHED_BATCH), 3, 32, 32) * 255).byte()
     settings = {"width": width, "image_size": size, "dropout": DROPOUT}
-    mine = train.build(models.ResNetVAE, seed=0, device=device, **settings)
-    published = PublishedLoop(train.build(models.ResNetVAE, seed=0, **settings), pixels, device)
+    mine = train.build(resnet_vae.ResNetVAE, seed=0, device=device, **settings)
+    published = PublishedLoop(train.build(resnet_vae.ResNetVAE, seed=0, **settings), pixels, device)
     theirs_batch = min(batch, PUBLISHED_BATCH)
 
     def ours(steps=n_steps):
         return train.fit(
-            mine, models.vae_loss, pixels[:batch].to(device), n_steps=steps, batch_size=batch, lr=1e-3, seed=0,
+            mine, resnet_vae.vae_loss, pixels[:batch].to(device), n_steps=steps, batch_size=batch, lr=1e-3, seed=0,
             autocast=train.fast_autocast(device), channels_last=True,
         )  # fmt: skip
 
@@ -71,10 +72,10 @@ def step_on(device: str, aim: float, quick: bool) -> Result:
 class PublishedLoop:
     """The authors' loop: images resized one by one, float32, contiguous, torch's dropout, unfused Adam, summed loss."""
 
-    def __init__(self, model: models.ResNetVAE, pixels: torch.Tensor, device: str):
+    def __init__(self, model: resnet_vae.ResNetVAE, pixels: torch.Tensor, device: str):
         for module in model.modules():
             for name, child in module.named_children():
-                if isinstance(child, models.Dropout):
+                if isinstance(child, resnet_vae.Dropout):
                     setattr(module, name, nn.Dropout(child.p))
         self.model, self.device = model.to(device).train(), device
         self.images = [to_pil_image(image) for image in pixels]
@@ -128,7 +129,7 @@ def passes(model: nn.Module, size: int) -> list[tuple[nn.Module, torch.Tensor, t
     for module in model.modules():
         if not list(module.children()):
             hooks.append(module.register_forward_hook(lambda m, inputs, output: seen.append((m, inputs[0], output))))
-    with torch.no_grad(), models.in_mode(model, "eval"):
+    with torch.no_grad(), resnet_vae.in_mode(model, "eval"):
         model(torch.zeros(1, 3, size, size, device=next(model.parameters()).device))
     for hook in hooks:
         hook.remove()
@@ -137,17 +138,17 @@ def passes(model: nn.Module, size: int) -> list[tuple[nn.Module, torch.Tensor, t
 
 def gradient_errors(device: str, quick: bool) -> tuple[float, float]:
     """Relative errors of the gradient of both losses, on a narrow network in eval mode, against float64."""
-    model = train.build(models.ResNetVAE, seed=0, device=device, width=1 / 16 if quick else 0.25, image_size=64)
+    model = train.build(resnet_vae.ResNetVAE, seed=0, device=device, width=1 / 16 if quick else 0.25, image_size=64)
     model.eval()
-    x = torch.rand(8, 3, 64, 64, generator=runtime.generator(0, "images")).to(device)
+    x = torch.rand(8, 3, 64, 64, generator=streams.generator(0, "images")).to(device)
     exact = gradient(copy.deepcopy(model).double(), lambda net: exact_loss(net, x.double()))
     with torch.autocast(device, torch.bfloat16, enabled=train.fast_autocast(device) is not None):
-        ours = gradient(model, lambda net: models.vae_loss(net, x))
+        ours = gradient(model, lambda net: resnet_vae.vae_loss(net, x))
     theirs = gradient(model, lambda net: published_loss(net, x))
     return tuple(float((one - exact).norm() / exact.norm()) for one in (ours, theirs))
 
 
-def exact_loss(model: models.ResNetVAE, x: torch.Tensor) -> torch.Tensor:
+def exact_loss(model: resnet_vae.ResNetVAE, x: torch.Tensor) -> torch.Tensor:
     """The published loss in eval mode without the rounding to float32 of `ResNetVAE.forward`."""
     h = model.fc2(model.fc1(model.trunk(x)))
     mu, logvar = model.mu(h), model.logvar(h)

@@ -1,11 +1,11 @@
-"""How Sphinx renders the site from what `lib.site` lays out; notebooks are shown as they were executed."""
+"""How Sphinx renders the site from what `pages.site` lays out; notebooks are shown as they were executed."""
 
 import os
 import sys
 
 sys.path.insert(0, os.environ["SITE_CODE"])
 
-from lib import reference  # noqa: E402
+from polysemanticity.pages import reference  # noqa: E402
 
 project = "Polysemanticity notebooks"
 author = "the contributors"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lib import runtime
-from lib.claims import Claim
+from polysemanticity.base import streams
+from polysemanticity.claims import Claim
 
 FIGURES = {
     "fig1_overlaps": (
@@ -26,7 +26,7 @@ CLAIMS: dict[str, Claim] = {
 
 def mean_square(*, seed: int, device: str, n_directions: int, n_dims: int) -> dict:
     """The mean squared overlap of all pairs of one set of random directions."""
-    overlaps = cosines(n_directions, n_dims, runtime.rng(seed, "directions"))
+    overlaps = cosines(n_directions, n_dims, streams.rng(seed, "directions"))
     return {"mean_square": float((overlaps**2).mean())}
 
 

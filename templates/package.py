@@ -5,8 +5,8 @@ Rules are fixed before the run.
 
 from dataclasses import dataclass
 
-from lib.config import setting
-from lib.papers.my_paper import overlaps
+from polysemanticity.base.config import setting
+from polysemanticity.papers.my_paper import overlaps
 
 SLUG = "my_paper"
 TITLE = "A paper of mine"

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lib import runtime
-from lib.papers import my_paper as paper
-from lib.papers.my_paper import overlaps
+from polysemanticity.base import runtime
+from polysemanticity.papers import my_paper as paper
+from polysemanticity.papers.my_paper import overlaps
 
 CALL = {"device": "cpu", "n_directions": 200}
 

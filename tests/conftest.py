@@ -6,27 +6,24 @@ many times longer.
 
 import os
 import types
+from pathlib import Path
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # before numpy and torch
 
 import pytest
 from jaxtyping import install_import_hook
 
-PURE = (
-    "architectures", "autoencoders", "broken_law", "capacity", "codes", "covariance", "cvpca", "ensembles",
-    "exponent_errors", "flow", "geometry", "hidden_noise", "incidental", "information", "interference",
-    "landscape", "moments", "optimizers", "phases", "power_law", "projections", "ranks", "smoothness",
-    "spectra", "stimuli", "toy_networks", "traces", "winner", "wishart",
-)  # fmt: skip
-
 # minutes each: begun last, one of them would be waited for alone
 SLOWEST = ("notebooks", "template", "trainings", "cluster", "surroundings", "site", "benchmarks", "open_in_jupyterlab")
 
-install_import_hook([f"lib.{name}" for name in PURE], "beartype.beartype")
+LIB = Path(__file__).resolve().parent.parent / "lib"
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIB), os.environ.get("PYTHONPATH")]))  # for subprocesses
+SCIENCE = ("spectra", "projections", "information", "codes", "incidental", "capacity", "ranks", "networks.perceptrons")
+install_import_hook([f"polysemanticity.{name}" for name in SCIENCE], "beartype.beartype")
 
 from toy_config import ToyConfig  # noqa: E402
 
-from lib import runtime  # noqa: E402
+from polysemanticity.base import runtime  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):

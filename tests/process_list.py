@@ -4,7 +4,7 @@ import contextlib
 
 import psutil
 
-from lib import processes
+from polysemanticity.engine import processes
 
 
 def started_over(home) -> list[int]:

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from lib import paths
+from polysemanticity.base import paths
 
 LEVELS = {
     0: ("config", "paths", "processes", "runtime", "codedigest", "checkpoints"),
@@ -29,7 +29,7 @@ def name_of(path):
 
 
 def level_of(module):
-    return 4 if module.startswith("lib.papers.") else LEVEL[module]
+    return 4 if module.startswith("polysemanticity.papers.") else LEVEL[module]
 
 
 def paper_of(module):
@@ -43,7 +43,7 @@ def imports_of(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            if node.module == "lib" or node.module.startswith("lib.papers"):
+            if node.module == "lib" or node.module.startswith("polysemanticity.papers"):
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
             else:
                 yield node.module
@@ -67,10 +67,10 @@ def test_imports_point_down(path):
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_each_layer_uses_only_what_it_may(path):
     module, imported = name_of(path), {name.partition(".")[0] for name in imports_of(path)}
-    if module != "lib.notebook":
+    if module != "polysemanticity.notebook":
         assert "IPython" not in imported, "only lib/notebook.py imports IPython"
-    if module.startswith("lib.papers."):
-        assert not imported & {"matplotlib", "seaborn"} and "lib.plots" not in set(imports_of(path)), (
+    if module.startswith("polysemanticity.papers."):
+        assert not imported & {"matplotlib", "seaborn"} and "polysemanticity.plots" not in set(imports_of(path)), (
             "papers never plot"
         )
     assert "pickle" not in imported
@@ -81,5 +81,5 @@ def test_library_neither_prints_nor_seeds_globally(path):
     text = path.read_text()
     assert "np.random.seed" not in text and "manual_seed_all" not in text
     calls = [node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-    if name_of(path) != "lib.run":
+    if name_of(path) != "polysemanticity.engine.run":
         assert not [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]

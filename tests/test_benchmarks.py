@@ -11,7 +11,9 @@ import torch
 
 from benchmarks import __main__ as command
 from benchmarks import growth, measure, run_all, scaling, spectra, table, vae
-from lib import models, paths, store
+from polysemanticity.base import paths
+from polysemanticity.engine import store
+from polysemanticity.networks import resnet_vae
 
 
 def test_quick_run_of_everything_writes_results_and_a_page(tmp_path, capsys):
@@ -145,7 +147,7 @@ def test_the_density_fit_finds_a_planted_density_and_its_error():
 
 
 def test_the_operations_of_the_resnet_are_those_of_its_encoder():
-    model = models.ResNetVAE(image_size=224)
+    model = resnet_vae.ResNetVAE(image_size=224)
     decoder = 2 * (256 * 1024 + 1024 * 1024 + 512 * 1024 + 1024 * 1024 + 2 * 1024 * 256)
     decoder += 2 * 9 * (64 * 32 * 4**2 + 32 * 8 * 9**2 + 8 * 3 * 19**2)
     assert vae.forward_operations(model, 224) - decoder == pytest.approx(2 * 1.814e9, rel=1e-3)  # of ResNet18

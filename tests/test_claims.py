@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from lib import claims, paths
-from lib.claims import Claim, Estimate
+from polysemanticity import claims
+from polysemanticity.base import paths
+from polysemanticity.claims import Claim, Estimate
 
 CLAIM = Claim(
     "TO-01", "slopes are one", "Nobody 2026, Fig. 1", "slope 1", {"slope": (0.9, 1.1)}, "a tenth is what a reader can see.",

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lib import codes
+from polysemanticity import codes
 
 RATES = np.array([0.2, 0.4, 0.6, 0.8])
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize
 from scipy.linalg import qr
 
-from lib import information
+from polysemanticity import information
 
 
 def test_binary_entropy_of_known_values():

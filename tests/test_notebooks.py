@@ -11,7 +11,8 @@ import sys
 import nbformat
 import pytest
 
-from lib import execute, paths, run, runtime
+from polysemanticity.base import paths, runtime
+from polysemanticity.engine import execute, run
 
 NOTEBOOKS, PAPERS = paths.notebooks(), paths.papers()
 GUIDES = [slug for slug in NOTEBOOKS if slug not in PAPERS]
@@ -30,7 +31,7 @@ def code_of(slug):
 
 def test_one_guide_and_one_package_for_each_paper():
     assert [path.name[:2] for path in NOTEBOOKS.values()] == [f"{number:02}" for number in range(len(NOTEBOOKS))]
-    assert {path.stem for path in (paths.ROOT / "lib" / "papers").glob("[a-z]*")} == set(PAPERS)
+    assert {path.stem for path in (paths.PACKAGE / "papers").glob("[a-z]*")} == set(PAPERS)
     assert GUIDES == ["start_here"]
 
 
@@ -78,7 +79,7 @@ def test_cells_are_short_and_define_and_train_nothing(slug):
 
 @pytest.mark.parametrize("slug", PAPERS)
 def test_every_declared_figure_and_claim_appears(slug):
-    paper = importlib.import_module(f"lib.papers.{slug}")
+    paper = importlib.import_module(f"polysemanticity.papers.{slug}")
     text = "\n".join(code_of(slug))
     for name in paper.FIGURES:
         assert f'"{name}"' in text
@@ -90,7 +91,7 @@ def test_every_declared_figure_and_claim_appears(slug):
 
 @pytest.mark.parametrize("slug", PAPERS)
 def test_paper_module_keeps_the_contract(slug):
-    paper = importlib.import_module(f"lib.papers.{slug}")
+    paper = importlib.import_module(f"polysemanticity.papers.{slug}")
     assert (
         slug == paper.SLUG and set(paper.PROFILES) == {"smoke", "default", "paper"} and paper.PROFILES["default"] == {}
     )
@@ -136,7 +137,7 @@ def test_smoke_runs_of_all_from_two_working_directories(smoke_folders, monkeypat
     monkeypatch.chdir(tmp_path)
     assert smoke(smoke_folders, monkeypatch) == first  # the second run is from the store, byte for byte the same
     for slug in PAPERS:
-        paper = importlib.import_module(f"lib.papers.{slug}")
+        paper = importlib.import_module(f"polysemanticity.papers.{slug}")
         folder = next(iter(first)).parents[-2] / "smoke" / "figures" / slug
         rows = json.loads(first[folder / "claims.json"])
         assert {row["id"] for row in rows} == set(paper.CLAIMS)

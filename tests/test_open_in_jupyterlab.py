@@ -15,7 +15,7 @@ import urllib.request
 import nbformat
 import pytest
 
-from lib import paths
+from polysemanticity.base import paths
 from tests.browser import Browser, needs_chromium
 
 PLAIN = 'profile = "default"'

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
-from lib import paths, plots
+from polysemanticity import plots
+from polysemanticity.base import paths
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib import ranks
+from polysemanticity import ranks
 
 
 def test_rank_correlations():

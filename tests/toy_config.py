@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lib import config
+from polysemanticity.base import config
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import joblib
 import numpy as np
 import torch
 
-from lib import runtime
+from polysemanticity.base import streams
 
 
 def draw(*, seed, device, scale):
@@ -17,7 +17,7 @@ def draw(*, seed, device, scale):
     tempfile.mkstemp(dir=os.environ.get("TOY_CALLS"))
     if scale < 0:
         raise RuntimeError("asked to fail")
-    values = runtime.rng(seed, "data").normal(scale=scale, size=4)
+    values = streams.rng(seed, "data").normal(scale=scale, size=4)
     return {"values": values, "seed": seed, "text": "é", "nothing": None, "scalar": np.float64(1.5), "list": [1, 2]}
 
 
@@ -25,7 +25,7 @@ def slow(*, seed, device, index):
     """Takes a moment, so that a sweep can be killed in the middle."""
     tempfile.mkstemp(dir=os.environ.get("TOY_CALLS"))
     time.sleep(0.3)
-    return {"index": index, "values": runtime.rng(index, "data").normal(size=1000)}
+    return {"index": index, "values": streams.rng(index, "data").normal(size=1000)}
 
 
 def fail_when_another_is_stored(*, seed, device, index, results):
@@ -42,7 +42,7 @@ def rounded(*, seed, device, index, folder):
     """Sums whose last bits depend on the number of threads; leaves a file per call in `folder`."""
     tempfile.mkstemp(dir=folder)
     time.sleep(0.2)
-    generator = runtime.generator(seed, "data")
+    generator = streams.generator(seed, "data")
     values = torch.randn(300, 300, generator=generator) + index
     return {"values": (values @ values).numpy(), "sum": float(values.sum())}
 

@@ -49,15 +49,16 @@ def computed(copy: Path) -> list[str]:
         sys.path.insert(0, str(copy))
         import importlib
 
-        from lib import config, paths, runtime, sweep
-        from lib.papers import feature_capacity as paper
+        from polysemanticity.base import config, paths, runtime
+        from polysemanticity.engine import sweep
+        from polysemanticity.papers import feature_capacity as paper
 
         assert copy == paths.ROOT
         cfg = config.resolve(paper.Config(), paper.PROFILES, "smoke", {})
         run = runtime.Run(paper.SLUG, "smoke", cfg, 0, "cpu")
         for worker, settings in WORKERS.items():
             module, _, name = worker.partition(":")
-            sweep.run(getattr(importlib.import_module(f"lib.papers.{module}"), name), [settings], [0], run)
+            sweep.run(getattr(importlib.import_module(f"polysemanticity.papers.{module}"), name), [settings], [0], run)
         os._exit(0)
     assert os.wait()[1] == 0
     return sorted(path.parent.name for path in set(results.glob("*/*.npz")) - before)

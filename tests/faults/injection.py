@@ -13,14 +13,15 @@ from pathlib import Path
 import psutil
 import victims
 
-from lib import paths, store
+from polysemanticity.base import paths
+from polysemanticity.engine import store
 
 HANGS = 300  # seconds after which a victim counts as one that will never end
 
 
 def server():
     """The context of a fork server whose children begin with everything imported."""
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(paths.ROOT), str(Path(__file__).parent)])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(paths.PACKAGE.parent), str(Path(__file__).parent)])
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["victims"])
     return context

@@ -16,7 +16,9 @@ import victims
 from torch import nn
 from torchvision.datasets import CIFAR10
 
-from lib import data, language, paths, store, train, upkeep
+from polysemanticity.base import paths
+from polysemanticity.engine import store, upkeep
+from polysemanticity.networks import data, language_models, train
 
 
 def truncated(content, rng, others):
@@ -69,7 +71,7 @@ DAMAGE = (truncated, flipped, empty, foreign, swapped, longer, zeroed, crossed)
 def test_damaged_results_are_noticed_set_aside_and_computed_again(tmp_path, monkeypatch, rng, count, size):
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(tmp_path / "cache"))
     n = 12
-    monkeypatch.setattr("lib.sweep._processes", lambda run, n_tasks: 1)
+    monkeypatch.setattr("polysemanticity.engine.sweep._processes", lambda run, n_tasks: 1)
     victims.the_sweep(n)
     files = sorted(store.stored())
     good = {path: path.read_bytes() for path in files}
@@ -99,7 +101,7 @@ def test_damaged_results_are_noticed_set_aside_and_computed_again(tmp_path, monk
 
 def test_a_folder_in_a_results_place(tmp_path, monkeypatch, count):
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("lib.sweep._processes", lambda run, n_tasks: 1)
+    monkeypatch.setattr("polysemanticity.engine.sweep._processes", lambda run, n_tasks: 1)
     victims.the_sweep(1)
     (path,) = store.stored()
     expected = injection._content(path)
@@ -189,7 +191,7 @@ def read_everywhere(content: bytes, folder) -> None:
         paths.write_atomically(gpt2 / "config.json", json.dumps({"model_type": "gpt2", "n_layer": 1}).encode())
         paths.write_atomically(gpt2 / name, content)
         with pytest.raises(ValueError, match="allowed is"):
-            language.open_checkpoint(gpt2)
+            language_models.open_checkpoint(gpt2)
     for read in readers:
         with pytest.raises(ValueError, match="allowed is"):
             read()

@@ -7,12 +7,13 @@ import injection
 import pytest
 import victims
 
-from lib import paths, publish
-from lib.papers import feature_capacity as paper
+from polysemanticity.base import paths
+from polysemanticity.engine import publish
+from polysemanticity.papers import feature_capacity as paper
 
 SIGNALS = ("-9", "SIGTERM", "Ctrl-C")
 SWEEP = (*SIGNALS, "member -9", "file operation -9", "file operation -9")
-ROLES = {"the process of papermill": "lib.execute", "its kernel": "ipykernel", "a worker": "loky"}
+ROLES = {"the process of papermill": "polysemanticity.engine.execute", "its kernel": "ipykernel", "a worker": "loky"}
 
 
 @pytest.fixture(scope="module")

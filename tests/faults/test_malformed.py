@@ -14,8 +14,10 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from lib import data, language, paths, run
-from lib.papers import coding_theory_spectra, feature_capacity, incidental_polysemanticity
+from polysemanticity.base import paths
+from polysemanticity.engine import run
+from polysemanticity.networks import data, language_models
+from polysemanticity.papers import coding_theory_spectra, feature_capacity, incidental_polysemanticity
 
 PAPERS = (coding_theory_spectra, incidental_polysemanticity, feature_capacity)
 FIELDS = {field.name: (field, paper) for paper in PAPERS for field in dataclasses.fields(paper.Config)}
@@ -134,7 +136,10 @@ def test_the_real_command_line_refuses_too(tmp_path, monkeypatch, count, size):
     monkeypatch.delenv("POLYSEMANTICITY_OUT")
     for arguments, named in SAMPLE[: size(1, len(SAMPLE))]:
         ended = subprocess.run(
-            [sys.executable, "-m", "lib.run", *arguments], cwd=paths.ROOT, capture_output=True, text=True
+            [sys.executable, "-m", "polysemanticity", *arguments],
+            cwd=paths.ROOT,
+            capture_output=True,
+            text=True,
         )
         assert ended.returncode == 2 and named in ended.stderr and "allowed" in ended.stderr, ended.stderr
         assert ended.stderr.count("\n") == 1 and ended.stdout == ""
@@ -173,7 +178,7 @@ def files(folder):
                  lambda: data.english_text(text)),
         "picture": (st.tuples(PICTURES, bytes_).map(b"".join), picture.write_bytes,
                     lambda: data.photographs(picture.parent)),
-        "config": (as_json | bytes_ | with_gpt2, checkpoint("config.json"), lambda: language.open_checkpoint(gpt2)),
+        "config": (as_json | bytes_ | with_gpt2, checkpoint("config.json"), lambda: language_models.open_checkpoint(gpt2)),
         "record": (as_json | bytes_, record.write_bytes, lambda: refused_retry()),
     }  # fmt: skip
 
@@ -216,8 +221,8 @@ def test_a_malformed_notebook_fails_with_a_reason(tmp_path, monkeypatch, count, 
     monkeypatch.setenv("POLYSEMANTICITY_HOME", str(tmp_path / "home"))
     paths.write_atomically(tmp_path / "home" / "notebooks" / "03_feature_capacity.ipynb", content)
     ended = subprocess.run(
-        [sys.executable, "-m", "lib.run", "--profile", "smoke"],
-        cwd=paths.ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(paths.ROOT)},
+        [sys.executable, "-m", "polysemanticity", "--profile", "smoke"],
+        cwd=paths.ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(paths.PACKAGE.parent)},
     )  # fmt: skip
     assert ended.returncode == 1 and "Traceback" not in ended.stderr
     assert "failed after" in ended.stdout and "Error: " in ended.stdout, ended.stdout

@@ -15,8 +15,8 @@ import nbformat
 import pytest
 import victims
 
-from lib import paths
-from lib.papers import feature_capacity as paper
+from polysemanticity.base import paths
+from polysemanticity.papers import feature_capacity as paper
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import injection
 import pytest
 import victims
 
-from lib import upkeep
+from polysemanticity.engine import upkeep
 
 SMALL = {"n_features": 8, "n_neurons": 16, "n_seeds": 3}
 CRITICS = {"batches": [32, 64], "epochs": [2, 2], "rates": [1e-3, 1e-4], "n_samples": 500}

@@ -11,9 +11,12 @@ from pathlib import Path
 import joblib
 from joblib.externals.loky.backend import context
 
-from lib import checkpoints, config, flow, hidden_noise, publish, run, runtime, sweep, train
-from lib.papers import feature_capacity as paper
-from lib.papers.feature_capacity import bound
+from polysemanticity.base import checkpoints, config, runtime
+from polysemanticity.engine import publish, run, sweep
+from polysemanticity.incidental import flow, hidden_noise
+from polysemanticity.networks import train
+from polysemanticity.papers import feature_capacity as paper
+from polysemanticity.papers.feature_capacity import bound
 
 HOOK = Path(__file__).parent / "hook"
 sys.path.insert(0, str(HOOK))
@@ -79,5 +82,5 @@ def training(environment: dict, log: str, place: str, settings: dict) -> None:
     flow.BATCH, hidden_noise.CHUNK = 128, 1000  # small networks, several blocks
     module, _, name = place.partition(":")
     cfg = config.resolve(paper.Config(), paper.PROFILES, "smoke", {})
-    worker = getattr(importlib.import_module(f"lib.papers.{module}"), name)
+    worker = getattr(importlib.import_module(f"polysemanticity.papers.{module}"), name)
     sweep.run(worker, [settings], [0], runtime.Run(paper.SLUG, "smoke", cfg, 0, "cpu"))

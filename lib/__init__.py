@@ -1,1 +1,0 @@
-"""Helper package of the polysemanticity notebooks; see README.md for the map of its modules."""

@@ -1,0 +1,86 @@
+"""Where things are: the only module that knows folders.
+
+`engine.run` executes each notebook against a staging folder, which it names in the environment variable
+`POLYSEMANTICITY_OUT`; without it (a notebook opened by hand) figures go under `.cache/interactive/`, so exploring never
+touches the published figures.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+ROOT = PACKAGE.parent.parent  # of the checkout
+
+
+def home() -> Path:
+    """The folder that notebooks are read from and figures published to; `POLYSEMANTICITY_HOME` names another."""
+    return Path(os.environ.get("POLYSEMANTICITY_HOME", ROOT))
+
+
+def notebooks() -> dict[str, Path]:
+    """The source notebooks by slug, in reading order: `notebooks/02_name_of_it.ipynb` has the slug `name_of_it`."""
+    found = sorted((home() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    return {path.stem.partition("_")[2]: path for path in found}
+
+
+def is_guide(notebook: Path) -> bool:
+    """Whether a notebook leads through the others (number 00) rather than reproduces a paper."""
+    return notebook.name.startswith("00_")
+
+
+def papers() -> dict[str, Path]:
+    """The notebooks that reproduce a paper, by the name of its package in `papers`."""
+    return {slug: path for slug, path in notebooks().items() if not is_guide(path)}
+
+
+def cache() -> Path:
+    """The store of results and all else that can be made again; `POLYSEMANTICITY_CACHE` moves it."""
+    return Path(os.environ.get("POLYSEMANTICITY_CACHE", home() / ".cache"))
+
+
+def published(profile: str, changed: bool) -> Path:
+    """Where figures/ and docs/ of a run go: the collection itself for the plain default profile, else within `out/`."""
+    if profile == "default" and not changed:
+        return home()
+    return home() / "out" / (f"{profile}-changed" if changed else profile)
+
+
+def figures(slug: str) -> Path:
+    """The folder this process writes one paper's figures and claims into, made if need be."""
+    folder = Path(os.environ.get("POLYSEMANTICITY_OUT", cache() / "interactive")) / "figures" / slug
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` beside `path`, sync it, rename it into place: a reader sees the old file or the whole new one.
+
+    OSError, with what to do, where the disk is full or may not be written to.
+    """
+    try:
+        _write_beside_and_rename(path, content)
+    except OSError as error:
+        advice = "make room or permit writing there, or name another store in POLYSEMANTICITY_CACHE"
+        raise OSError(error.errno, f"{error.strerror}: {advice}", str(path)) from error
+
+
+def part_pattern(path: Path) -> str:
+    """The pattern of the names that `write_atomically` gives to what it has begun to write of a file."""
+    return f".{path.name[:40]}.*.part"
+
+
+def _write_beside_and_rename(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix, _, suffix = part_pattern(path).partition("*")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,176 @@
+"""A digest of the library code that a function can reach: edit that code and results made with it are made again.
+
+The function's definition is followed by name through the modules of the package: every top-level function, class and
+constant that it mentions, and what those mention, through chains such as `package.module.function` and through names
+that a module has imported. Comments, docstrings and layout do not count. A local name equal to a top-level one counts
+as a mention, so the digest may change without need, never the reverse; `getattr` with a computed name and `import`
+inside strings are not seen.
+"""
+
+import ast
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from polysemanticity.base import paths
+
+PACKAGE = "polysemanticity"
+
+
+class _Source(NamedTuple):
+    definitions: dict[str, list[ast.stmt]]  # top-level name -> the statements that bind it
+    modules: dict[str, str]  # alias -> module of the package
+    names: dict[str, tuple[str, str]]  # alias -> (module of the package, name in it)
+
+
+@cache
+def digest(function: Callable) -> str:
+    """Return a hex sha256 of all code of the package, and of the function's own module, that `function` can reach.
+
+    Computed once a process, so that it describes the code that was loaded, not what the files hold later.
+    """
+    reached: dict[tuple[str, str], str] = {}
+    open_ends = [(function.__module__, function.__name__)]
+    while open_ends:
+        module, name = place = open_ends.pop()
+        if place in reached:
+            continue
+        source = _parse(module)
+        if name in source.names:
+            reached[place] = "imported"
+            open_ends.append(source.names[name])
+            continue
+        if name in source.modules:
+            reached[place] = "a module"
+            open_ends.extend(_all_of(source.modules[name]))
+            continue
+        statements = source.definitions.get(name, [])
+        reached[place] = "\n".join(ast.dump(_without_docstrings(statement)) for statement in statements)
+        for statement in statements:
+            open_ends.extend(_mentions(statement, module, source))
+    text = "\n".join(f"{module}.{name}: {code}" for (module, name), code in sorted(reached.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def library() -> str:
+    """Return a hex sha256 of all sources of the package, computed once a process as `digest` is.
+
+    Processes that live longer than a run, such as a cluster's workers, are known by it: they may have loaded anything.
+    """
+    whole = hashlib.sha256()
+    for file in sorted(paths.PACKAGE.rglob("*.py")):
+        whole.update(f"{file.relative_to(paths.PACKAGE)}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return whole.hexdigest()
+
+
+def _within(module: str) -> bool:
+    return module == PACKAGE or module.startswith(f"{PACKAGE}.")
+
+
+def _module_file(module: str) -> Path | None:
+    if _within(module):
+        base = paths.PACKAGE.joinpath(*module.split(".")[1:])
+        return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file) if file else None
+
+
+def _is_module(name: str) -> bool:
+    return _within(name) and _module_file(name).exists()
+
+
+@cache
+def _parse(module: str) -> _Source:
+    file = _module_file(module)
+    if file is None or not file.exists():
+        raise ValueError(f"module = {module!r}: allowed is a module with a source file; define workers in a paper's")
+    definitions: dict[str, list[ast.stmt]] = {}
+    modules: dict[str, str] = {}
+    names: dict[str, tuple[str, str]] = {}
+    for statement in ast.parse(file.read_text()).body:
+        if isinstance(statement, ast.Import):
+            for alias in statement.names:
+                if _within(alias.name):
+                    modules[alias.asname or PACKAGE] = alias.name if alias.asname else PACKAGE
+        elif isinstance(statement, ast.ImportFrom):
+            for alias in statement.names:
+                whole = f"{statement.module}.{alias.name}"
+                if _is_module(whole):
+                    modules[alias.asname or alias.name] = whole
+                elif _within(statement.module or ""):
+                    names[alias.asname or alias.name] = (statement.module, alias.name)
+        else:
+            for name in _bound(statement):
+                definitions.setdefault(name, []).append(statement)
+    return _Source(definitions, modules, names)
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {statement.name}
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def _mentions(statement: ast.stmt, module: str, source: _Source) -> Iterator[tuple[str, str]]:
+    """The (module, name) pairs that a definition refers to; a module used as a value counts with all its names."""
+    outer = {node.value for node in ast.walk(statement) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Attribute) and node not in outer:
+            chain = _chain(node)
+            if chain and chain[0] in source.modules:
+                yield from _followed(source.modules[chain[0]], chain[1:])
+            elif chain:
+                yield from _named(chain[0], module, source)
+        elif isinstance(node, ast.Name) and node not in outer:
+            if node.id in source.modules:
+                yield from _all_of(source.modules[node.id])
+            yield from _named(node.id, module, source)
+        elif isinstance(node, ast.Name):  # the root of a chain that is called or indexed on its way
+            yield from () if node.id in source.modules else _named(node.id, module, source)
+
+
+def _named(name: str, module: str, source: _Source) -> Iterator[tuple[str, str]]:
+    if name in source.names or name in source.definitions:
+        yield module, name
+
+
+def _chain(node: ast.Attribute) -> list[str]:
+    """The names of `a.b.c`, or none if it begins with anything but a name."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [node.id, *reversed(names)] if isinstance(node, ast.Name) else []
+
+
+def _followed(module: str, attributes: list[str]) -> Iterator[tuple[str, str]]:
+    """What a chain of attributes of a module refers to: it may lead through packages to a module and its name."""
+    for attribute in attributes:
+        source, inner = _parse(module), f"{module}.{attribute}"
+        if attribute in source.definitions or attribute in source.names:
+            yield module, attribute
+            return
+        if attribute not in source.modules and not _is_module(inner):
+            yield module, attribute
+            return
+        module = source.modules.get(attribute, inner)
+    yield from _all_of(module)
+
+
+def _all_of(module: str) -> Iterator[tuple[str, str]]:
+    yield from ((module, name) for name in _parse(module).definitions)
+
+
+def _without_docstrings(statement: ast.stmt) -> ast.stmt:
+    for node in ast.walk(statement):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = body[1:] or [ast.Pass()]
+    return statement

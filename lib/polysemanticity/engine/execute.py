@@ -1,0 +1,114 @@
+"""Execute one notebook by papermill: a process of its own, which `engine.run` starts and can end.
+
+The arguments are the source, the place for the executed copy, the parameters as JSON, a folder with a short name for
+sockets, and the process id of the runner. A refusal is one line in `reason.txt` beside the executed copy. Papermill's
+own word is not enough to call it a success (a killed kernel, `SystemExit(0)` and a cell that never ran look like one),
+so `problem` reads the executed copy as well.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
+
+from polysemanticity.base import paths
+from polysemanticity.engine import processes
+
+KERNEL = "python3"
+LAUNCH = (  # a kernel watches its parent only once it is up, which can take seconds
+    "import os, sys; sys.path[:1] == [''] and sys.path.pop(0);"
+    "from polysemanticity.engine import processes;"
+    "processes.end_with_parent(int(os.environ.get('JPY_PARENT_PID', os.getppid())));"
+    "from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
+)
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def execute(source: Path, target: Path, parameters: dict, sockets: Path) -> None:
+    """Execute `source` into `target`; the kernel is spoken to through files in `sockets`, so that runs never clash."""
+    connection = Config({"KernelManager": {"transport": "ipc", "ip": str(sockets / "kernel")}})
+    papermill.execute_notebook(
+        source,
+        target,
+        parameters=parameters,
+        kernel_name=KERNEL,
+        language="python",
+        cwd=str(target.parent),
+        progress_bar=False,
+        config=connection,
+    )
+
+
+def write_kernelspec(folder: Path) -> None:
+    """Write a kernel spec for this very interpreter, whatever other kernels the user has installed under that name."""
+    spec = {
+        "argv": [sys.executable, "-c", LAUNCH, "-f", "{connection_file}"],
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    paths.write_atomically(folder / "kernels" / KERNEL / "kernel.json", json.dumps(spec).encode())
+
+
+def problem(notebook: nbformat.NotebookNode) -> str | None:
+    """Return why an executed notebook is not a success, or None if every code cell ran without an error."""
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        for output in cell.outputs:
+            if output.output_type == "error":
+                return f"cell {number}: {output.ename}: {_one_line(output.evalue)}"
+        if cell.execution_count is None:
+            return f"cell {number} was never run: an earlier cell ended the run"
+    return None
+
+
+def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return the executed notebook without times, paths and anything else that differs between two equal runs."""
+    notebook = nbformat.from_dict(notebook)
+    notebook.metadata = {
+        key: notebook.metadata[key] for key in ("kernelspec", "language_info") if key in notebook.metadata
+    }
+    for cell in notebook.cells:
+        cell.metadata = {key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)}
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected-parameters"  # papermill draws a new one each time
+        for output in cell.get("outputs", []):
+            output.get("metadata", {}).pop("application/papermill.record", None)
+    return notebook
+
+
+def parameters_problem(notebook: nbformat.NotebookNode) -> str | None:
+    """Return what is wrong with the cell that papermill replaces, or None: without its tag, parameters are
+    overwritten."""
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    return None if len(tagged) == 1 else f"{len(tagged)} cells are tagged 'parameters': allowed is exactly one"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(ANSI.sub("", text).split())[:300]
+
+
+def main(arguments: list[str]) -> int:
+    """Execute the notebook that the arguments name; 0 if papermill had nothing to object to."""
+    source, target, parameters, sockets, runner = arguments
+    processes.end_with_parent(int(runner))
+    source, target = Path(source), Path(target)
+    try:
+        execute(source, target, json.loads(parameters), Path(sockets))
+    except PapermillExecutionError as error:
+        reason = f"cell {error.cell_index + 1}: {error.ename}: {_one_line(error.evalue)}"
+    except Exception as error:  # a dead kernel, a notebook that is none: whatever it is, the runner shows it
+        reason = f"{type(error).__name__}: {_one_line(str(error))}"
+    else:
+        return 0
+    (target.parent / "reason.txt").write_text(reason + "\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,104 @@
+"""What counts as a success of an executed notebook, and how its outputs replace the published ones."""
+
+import filecmp
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from types import ModuleType
+
+import filelock
+import nbformat
+
+from polysemanticity.base import paths
+from polysemanticity.engine import execute
+
+SUFFIXES = ("png", "pdf", "csv", "json")
+
+
+def problem(paper: ModuleType, source: Path, executed: Path) -> str | None:
+    """Return why the executed copy and what it wrote beside itself are not a success, or None.
+
+    Every code cell ran without an error, every figure that the paper declares is there, every claim has its row.
+    """
+    if not executed.exists():
+        return "no executed copy was written"
+    found = None if paths.is_guide(source) else execute.parameters_problem(nbformat.read(source, as_version=4))
+    return found or execute.problem(nbformat.read(executed, as_version=4)) or _missing(paper, executed.parent)
+
+
+def _missing(paper: ModuleType, staging: Path) -> str | None:
+    folder = staging / "figures" / paper.SLUG
+    for name in paper.FIGURES:
+        for suffix in SUFFIXES:
+            if not (folder / f"{name}.{suffix}").exists():
+                return f"figure {name!r} is declared but its .{suffix} was not written"
+    if not paper.CLAIMS:
+        return None
+    if not (folder / "claims.json").exists():
+        return "claims.json was not written"
+    judged = {row["id"] for row in json.loads((folder / "claims.json").read_text())}
+    if judged != set(paper.CLAIMS):
+        return f"claims {', '.join(sorted(judged ^ set(paper.CLAIMS)))} are declared or judged, not both"
+    return None
+
+
+def publish(slug: str, executed: Path, place: Path) -> None:
+    """Put the figures and the cleaned executed copy of a success under `place`; equal ones are left untouched."""
+    document = (nbformat.writes(execute.cleaned(nbformat.read(executed, as_version=4))).rstrip("\n") + "\n").encode()
+    target = place / "docs" / executed.name
+    with alone():
+        if (executed.parent / "figures" / slug).exists():  # a guide has none
+            replace_folder(executed.parent / "figures" / slug, place / "figures" / slug)
+        if not target.exists() or target.read_bytes() != document:
+            paths.write_atomically(target, document)
+
+
+def alone() -> filelock.BaseFileLock:
+    """A lock for a `with`: one run at a time changes what is published."""
+    folder = paths.cache() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(folder / "publish.lock")
+
+
+def mend(place: Path) -> None:
+    """Finish or undo what a publication that was killed has left under `place`."""
+    with alone():
+        for aside in (place / "figures").glob(".*.old"):
+            _put_back(aside, aside.with_name(aside.name[1:].removesuffix(".old")))
+        for beside in (place / "figures").glob(".*.new"):
+            shutil.rmtree(beside)
+        for part in (*place.glob(".*.part"), *place.glob("docs/.*.part")):
+            part.unlink()
+
+
+def _put_back(aside: Path, old: Path) -> None:
+    if aside.exists() and not old.exists():
+        aside.rename(old)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def replace_folder(new: Path, old: Path) -> None:
+    """Put the folder `new` in the place of `old` by two renames; a change that was cut off between them is mended."""
+    old.parent.mkdir(parents=True, exist_ok=True)
+    aside = old.with_name(f".{old.name}.old")
+    _put_back(aside, old)
+    if old.exists() and _same_files(new, old):
+        return
+    beside = Path(tempfile.mkdtemp(dir=old.parent, prefix=f".{old.name}.", suffix=".new"))
+    try:
+        shutil.copytree(new, beside, dirs_exist_ok=True)
+        beside.chmod(0o755)
+        if old.exists():
+            old.rename(aside)
+        beside.rename(old)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    names = sorted(path.name for path in one.iterdir())
+    if names != sorted(path.name for path in other.iterdir()):
+        return False
+    return all(filecmp.cmp(one / name, other / name, shallow=False) for name in names)

@@ -1,0 +1,408 @@
+"""Regenerate every figure: what `./run_all.sh` calls.
+
+Each notebook is executed in a process of its own against a staging folder. It succeeded only if papermill had nothing
+to object to,
+every code cell ran without an error, every figure that the paper declares was written, and every claim has its row;
+only then do its
+figures and its executed copy replace the published ones, all at once.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import importlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+from polysemanticity.base import config, paths, runtime
+from polysemanticity.base.checks import check
+from polysemanticity.engine import cluster, execute, processes, publish, template, upkeep
+from polysemanticity.pages import readme, site
+
+LIMITS = {"smoke": 600, "default": 3600}  # seconds one notebook may take; other profiles have no limit
+
+
+@dataclasses.dataclass
+class Job:
+    """One notebook of a run, from its start to its outcome."""
+
+    slug: str
+    source: Path
+    paper: ModuleType | SimpleNamespace
+    staging: Path
+    sockets: Path  # a folder with a short name: a socket's path may have about 100 characters
+    parameters: dict
+    process: subprocess.Popen | None = None
+    started: float = 0.0
+    seconds: float = 0.0
+    shown: int = 0  # bytes of its progress file that were shown
+    held: object = None  # the lock of its staging folder
+    failure: str | None = None
+    summary: str = ""
+
+    @property
+    def executed(self) -> Path:
+        return self.staging / self.source.name
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line asks for; 0 only if every notebook succeeded, 2 if the request itself is refused."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "retry":
+            return main(upkeep.to_retry())
+        if options.command == "new":
+            print(made(options.slug, options.title))
+            return 0
+        if options.slug is not None:
+            raise ValueError(f"{options.command} {options.slug}: allowed is a name after new only")
+        if options.command:
+            print(upkeep.status() if options.command == "status" else upkeep.collect(options.dry_run))
+            return 0
+        if options.site:
+            print(f"the site: {os.path.relpath(site.build() / 'index.html')}")
+            return 0
+        papers = selected(options.only)
+        if options.list:
+            print(listing(papers))
+            return 0
+        overrides = dict(config.parse(text) for text in options.set)
+        if options.dask:
+            cluster.check(options.dask, options.device)
+        jobs = prepare(papers, options, overrides)
+    except (ValueError, OSError, site.NotBuilt) as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 1 if isinstance(error, site.NotBuilt) else 2
+    try:
+        return run(jobs, options, arguments, changed=bool(overrides) or options.seed != 0)
+    except OSError as error:  # the disk is full, a folder may not be written to
+        print(f"run: {error}", file=sys.stderr)
+        return 1
+
+
+def made(slug: str | None, title: str | None) -> str:
+    """Make the files of a new paper and return what they are and what to do next."""
+    if slug is None:
+        raise ValueError("new: allowed is new SLUG, for example new superposition_in_toys")
+    files = [os.path.relpath(place, paths.ROOT) for place in template.create(slug, title)]
+    return "\n".join(
+        [
+            "made, with an example that works:",
+            *(f"    {file}" for file in files),
+            f"try it: ./run_all.sh --profile smoke --only {slug} && ./run_tests.sh tests/papers/{slug}",
+            "then change it piece by piece (CONTRIBUTING.md); after the first ./run_all.sh let its row in README.md",
+            "lead to docs/",
+        ]
+    )
+
+
+def selected(only: list[str] | None) -> dict[str, Path]:
+    """Return the notebooks by slug, or those asked for; ValueError for an unknown slug, with the nearest."""
+    notebooks = paths.notebooks()
+    check(len(notebooks) > 0, "notebooks", str(paths.home() / "notebooks"), "a folder with NN_slug.ipynb files")
+    for slug in only or []:
+        if slug not in notebooks:
+            nearest = difflib.get_close_matches(slug, notebooks, n=1, cutoff=0.3)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise ValueError(f"slug {slug!r} is unknown: allowed is one of {', '.join(notebooks)}{hint}")
+    return {slug: path for slug, path in notebooks.items() if not only or slug in only}
+
+
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """What can be set in a guide."""
+
+
+def declared(slug: str, notebook: Path) -> ModuleType | SimpleNamespace:
+    """Return the package that declares what a notebook has to deliver: settings, figures, claims; a guide none."""
+    if not paths.is_guide(notebook):
+        return importlib.import_module(f"polysemanticity.papers.{slug}")
+    profiles = {profile: {} for profile in ("smoke", "default", "paper")}
+    title = "A guide to the others: no settings, figures or claims of its own"
+    return SimpleNamespace(SLUG=slug, TITLE=title, Config=NoSettings, PROFILES=profiles, FIGURES={}, CLAIMS={})
+
+
+def listing(papers: dict[str, Path]) -> str:
+    """Return what can be run: notebooks with their figures, claims, profiles and settings."""
+    lines = []
+    for slug, path in papers.items():
+        paper = declared(slug, path)
+        lines += [f"{slug}  ({path.name})", f"    {paper.TITLE}"]
+        if paths.is_guide(path):
+            continue
+        lines += [f"    profiles  {', '.join(paper.PROFILES)}", f"    claims    {', '.join(paper.CLAIMS)}"]
+        lines += [f"    figures   {', '.join(paper.FIGURES)}", "    settings (--set)"]
+        for name, value, _, meaning in config.rows(paper.Config(), paper.Config()):
+            lines.append(f"        {name} = {json.dumps(value)}  {meaning}")
+    return "\n".join(lines)
+
+
+def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dict) -> list[Job]:
+    """Return the jobs with their parameters checked: a bad value is refused before anything runs."""
+    modules = {slug: declared(slug, path) for slug, path in papers.items()}
+    fields = {slug: {field.name for field in dataclasses.fields(paper.Config)} for slug, paper in modules.items()}
+    for name in overrides:
+        if not any(name in known for known in fields.values()):
+            everything = sorted(set().union(*fields.values()))
+            nearest = difflib.get_close_matches(name, everything, n=1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            allowed = f"one of {', '.join(everything)}" if everything else "none in a guide"
+            raise ValueError(f"field {name!r} is unknown: allowed is {allowed}{hint}")
+    scratch = paths.cache() / "staging"
+    jobs = []
+    for slug, source in papers.items():
+        own = {name: value for name, value in overrides.items() if name in fields[slug]}
+        device = "cpu" if options.dask else options.device  # the cluster has checked it
+        runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=device, overrides=own)
+        asked = {"profile": options.profile, "seed": options.seed, "device": options.device, "overrides": own}
+        usual = {"profile": "default", "seed": 0, "device": "auto", "overrides": {}}
+        changed = {name: value for name, value in asked.items() if value != usual[name]}
+        parameters = {} if paths.is_guide(source) else changed
+        staging = scratch / f"{slug}-{uuid.uuid4().hex[:8]}"
+        sockets = Path(tempfile.gettempdir()) / f"kernel-{staging.name[-8:]}"
+        jobs.append(Job(slug, source, modules[slug], staging, sockets, parameters))
+    return jobs
+
+
+def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], changed: bool) -> int:
+    """Execute the jobs, at most `--jobs` at once, publish each that succeeded, and print the table."""
+    at_once = options.jobs or (len(jobs) if options.dask else min(2, runtime.cores()))
+    token = uuid.uuid4().hex
+    signal.signal(signal.SIGTERM, _interrupt)
+    place = paths.published(options.profile, changed)
+    limit = options.timeout or LIMITS.get(options.profile)
+    waiting, running = list(jobs), []
+    started = time.monotonic()
+    upkeep.clear_abandoned()
+    publish.mend(place)
+    _remember(arguments, jobs)
+    try:
+        address = _cluster(options.dask, token)
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                running.append(_launch(waiting.pop(0), token, options.force, address))
+            for job in list(running):
+                _show_progress(job)
+                if _ended(job, limit):
+                    running.remove(job)
+                    _conclude(job, place, token)
+                    _remember(arguments, jobs)
+            time.sleep(0.1)
+        if place == paths.home() and not any(job.failure for job in jobs):
+            with publish.alone():
+                readme.update()
+    except cluster.NotStarted as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: every process that was started is being ended; finished results are kept", file=sys.stderr)
+        return 130
+    finally:
+        processes.end_all(token)
+        for job in jobs:
+            shutil.rmtree(job.staging, ignore_errors=True)
+            shutil.rmtree(job.sockets, ignore_errors=True)
+    print(_table(jobs, place, time.monotonic() - started))
+    return 1 if any(job.failure for job in jobs) else 0
+
+
+def _launch(job: Job, token: str, force: bool, address: str) -> Job:
+    job.held = upkeep.hold(job.staging, job.sockets)
+    job.sockets.mkdir(mode=0o700)
+    execute.write_kernelspec(job.staging / "jupyter")
+    environment = _environment(f"{token}/{job.slug}", address) | {
+        "POLYSEMANTICITY_OUT": str(job.staging),
+        "POLYSEMANTICITY_PROGRESS": str(job.staging / "progress.txt"),
+        "POLYSEMANTICITY_FORCE": token if force else "",
+        "JUPYTER_PATH": str(job.staging / "jupyter"),
+        "IPYTHONDIR": str(job.staging / "ipython"),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    arguments = [str(job.source), str(job.executed), json.dumps(job.parameters), str(job.sockets), str(os.getpid())]
+    with (job.staging / "log.txt").open("wb") as log:
+        job.process = subprocess.Popen(
+            [sys.executable, "-m", "polysemanticity.engine.execute", *arguments],
+            cwd=paths.ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    job.started = time.monotonic()
+    print(f"{job.slug}: running {_changes(job.parameters)}", flush=True)
+    return job
+
+
+def _environment(token: str, address: str = "") -> dict[str, str]:
+    """The environment of every process that a run starts; `address` is that of the scheduler it computes on."""
+    return os.environ | {
+        processes.TOKEN: token,
+        runtime.CLUSTER: address,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.PACKAGE.parent), os.environ.get("PYTHONPATH")])),
+        "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",  # what a notebook computes itself does not depend on the number of cores
+    }
+
+
+def _cluster(request: str | None, token: str) -> str:
+    """The scheduler that the run computes on, started if it is to be on this machine; empty without `--dask`."""
+    n_workers = cluster.local_workers(request) if request else None
+    if n_workers is None:
+        return request or ""
+    address = cluster.start(n_workers, _environment(f"{token}/cluster"))
+    print(f"dask: {n_workers} worker{'s' * (n_workers > 1)} at {address}", flush=True)
+    return address
+
+
+def _remember(arguments: list[str], jobs: list[Job]) -> None:
+    """Write down what has been asked for and what each notebook came to, for `retry`."""
+    kept = _without_only(arguments)
+    upkeep.remember(kept, {job.slug: job.failure or (upkeep.OK if job.summary else upkeep.RUNNING) for job in jobs})
+
+
+def _without_only(arguments: list[str]) -> list[str]:
+    """The command line without `--only`: retry names the notebooks itself."""
+    kept, inside = [], False
+    for argument in arguments:
+        inside = argument == "--only" or (inside and not argument.startswith("-"))
+        if not inside and not argument.startswith("--only="):
+            kept.append(argument)
+    return kept
+
+
+def _changes(parameters: dict) -> str:
+    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or "the default profile"
+
+
+def _show_progress(job: Job) -> None:
+    try:
+        with (job.staging / "progress.txt").open() as file:
+            file.seek(job.shown)
+            for line in file:
+                print(f"{job.slug}: {time.monotonic() - job.started:4.0f} s  {line.rstrip()}", flush=True)
+            job.shown = file.tell()
+    except FileNotFoundError:
+        pass
+
+
+def _ended(job: Job, limit: float | None) -> bool:
+    job.seconds = time.monotonic() - job.started
+    if job.process.poll() is not None:
+        return True
+    if limit is not None and job.seconds > limit:
+        job.failure = f"ran longer than the limit of {limit:g} s (--timeout): ended"
+        return True
+    return False
+
+
+def _conclude(job: Job, place: Path, token: str) -> None:
+    """Decide whether a job that ended is a success, and publish it if so."""
+    processes.end_all(f"{token}/{job.slug}")
+    _show_progress(job)
+    job.failure = job.failure or _failure(job)
+    try:
+        if job.failure is None:
+            publish.publish(job.slug, job.executed, place)
+    except OSError as error:
+        job.failure = f"its outputs cannot be put under {os.path.relpath(place)}: {error}"
+    if job.failure is None:
+        job.summary = _delivered(job, place)
+    else:
+        job.summary = job.failure + _kept_log(job)
+    print(f"{job.slug}: {'failed' if job.failure else 'done'} after {job.seconds:.0f} s: {job.summary}", flush=True)
+
+
+def _delivered(job: Job, place: Path) -> str:
+    if paths.is_guide(job.source):
+        return "a guide, without figures and claims of its own"
+    rows = json.loads((place / "figures" / job.slug / "claims.json").read_text()) if job.paper.CLAIMS else []
+    verdicts = Counter(row["verdict"] for row in rows)
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+    return f"{len(job.paper.FIGURES)} figures; claims: {counted or 'none'}"
+
+
+def _failure(job: Job) -> str | None:
+    reason = job.staging / "reason.txt"
+    if reason.exists():
+        return reason.read_text().strip()
+    if job.process.returncode != 0:
+        return f"the process that executes the notebook ended with status {job.process.returncode}"
+    return publish.problem(job.paper, job.source, job.executed)
+
+
+def _kept_log(job: Job) -> str:
+    """Keep the output of a failed notebook and say where."""
+    kept = paths.cache() / "failed" / job.slug
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    for name in ("log.txt", job.source.name):
+        if (job.staging / name).exists():
+            shutil.copy(job.staging / name, kept / name)
+    return f" (its log and partial copy: {os.path.relpath(kept)})"
+
+
+def _table(jobs: list[Job], place: Path, seconds: float) -> str:
+    lines = ["", f"{'notebook':28} {'outcome':8} {'seconds':>7}  what"]
+    for job in jobs:
+        lines.append(f"{job.slug:28} {'failed' if job.failure else 'ok':8} {job.seconds:7.0f}  {job.summary}")
+    good = sum(job.failure is None for job in jobs)
+    where = os.path.relpath(place)
+    lines.append(f"{good} of {len(jobs)} succeeded in {seconds:.0f} s; figures/ and docs/ are under {where}")
+    return "\n".join(lines)
+
+
+def _interrupt(signum, frame):
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run_all.sh", description="Regenerate every figure of the collection.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "command", nargs="?", choices=(*upkeep.COMMANDS, "new"),
+        help="instead of running: say what the store holds and how the last run ended; run again what it did not "
+        "finish; remove what nothing will ask for again; make the files of a new paper",
+    )  # fmt: skip
+    parser.add_argument("slug", nargs="?", metavar="SLUG", help="with new: the paper's name in lib, figures and tests")
+    parser.add_argument("--title", help="with new: the paper's title")
+    parser.add_argument("--dry-run", action="store_true", help="with gc: only say what would go")
+    parser.add_argument("--profile", default="default", help="smoke, default or paper")
+    parser.add_argument("--only", nargs="+", metavar="SLUG", help="only these notebooks")
+    jobs = min(2, runtime.cores())
+    parser.add_argument(
+        "--jobs", type=_positive, metavar="N", help=f"notebooks at once (default: {jobs}; with --dask, all)"
+    )
+    parser.add_argument("--dask", metavar="ADDRESS", help=f"compute on a cluster: {cluster.ALLOWED} (docs/scaling.md)")
+    parser.add_argument("--device", default="auto", help="auto (CUDA when it is there), cpu, cuda or cuda:N")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the whole run (default: 0)")
+    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="change settings")
+    parser.add_argument("--force", action="store_true", help="compute everything again, whatever the store has")
+    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="end a notebook that takes longer")
+    parser.add_argument(
+        "--site", action="store_true", help="build docs/_build/html from what is published, and run nothing"
+    )
+    parser.add_argument("--list", action="store_true", help="say what can be run, and run nothing")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed is a whole number of at least 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

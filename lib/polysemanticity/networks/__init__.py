@@ -1,0 +1,1 @@
+"""Networks, their training and their activity, and the data that ship with packages."""

@@ -1,0 +1,1 @@
+"""All Markdown and HTML that is generated: README, site, audits of claims, reference."""

@@ -1,0 +1,73 @@
+"""Settings: profiles hold differences only, and every bad value is refused with what is allowed."""
+
+import pytest
+from toy_config import ToyConfig
+
+from polysemanticity.base import config
+
+PROFILES = {"smoke": {"n_seeds": 2}, "default": {}, "broken": {"rate": 3}}
+
+
+def resolve(profile="default", **overrides):
+    return config.resolve(ToyConfig(), PROFILES, profile, overrides)
+
+
+def test_profile_then_overrides():
+    assert resolve() == ToyConfig()
+    assert resolve("smoke").n_seeds == 2
+    assert resolve("smoke", n_seeds=7).n_seeds == 7
+
+
+def test_lists_become_tuples_and_ints_floats():
+    cfg = resolve(sizes=[2, 3], rate=1)
+    assert cfg.sizes == (2, 3)
+    assert cfg.rate == 1.0 and isinstance(cfg.rate, float)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"n_sed": 1}, "field 'n_sed' is unknown: allowed is one of n_seeds, .*; did you mean 'n_seeds'"),
+        ({"n_seeds": 2.0}, "n_seeds = 2.0: allowed is a value of type int, not float"),
+        ({"n_seeds": True}, "n_seeds = True: allowed is a value of type int, not bool"),
+        ({"n_seeds": "1e-3"}, "n_seeds = '1e-3': allowed is a value of type int, not str"),
+        ({"n_seeds": 0}, "n_seeds = 0: allowed is a number of at least 1"),
+        ({"rate": 1.5}, "rate = 1.5: allowed is a number from 0 to 1"),
+        ({"rate": float("nan")}, "rate = nan: allowed is a number from 0 to 1"),
+        ({"sizes": []}, r"sizes = \[\]: allowed is a non-empty list of int"),
+        ({"sizes": 3}, "sizes = 3: allowed is a non-empty list of int"),
+        ({"sizes": [4, 0]}, "sizes = 0: allowed is a number of at least 1"),
+        ({"kind": "c"}, "kind = 'c': allowed is one of 'a', 'b'"),
+    ],
+)
+def test_bad_overrides(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        config.resolve(ToyConfig(), PROFILES, "default", overrides)
+
+
+def test_bad_profiles():
+    with pytest.raises(ValueError, match="profile 'smok' is unknown: .*; did you mean 'smoke'"):
+        resolve("smok")
+    with pytest.raises(ValueError, match="rate = 3.0: allowed is a number from 0 to 1"):
+        resolve("broken")
+    with pytest.raises(ValueError, match="overrides = 3: allowed is a dictionary"):
+        config.resolve(ToyConfig(), PROFILES, "default", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("n=2", 2), ("n=1e-3", 1e-3), ("n=[1, 2]", [1, 2]), ("n=word", "word"), ("n=a=b", "a=b")]
+)
+def test_parse(text, value):
+    assert config.parse(text) == ("n", value)
+
+
+@pytest.mark.parametrize("text", ["n", "=3", ""])
+def test_parse_refuses(text):
+    with pytest.raises(ValueError, match="allowed is FIELD=VALUE"):
+        config.parse(text)
+
+
+def test_rows_show_what_differs():
+    rows = {name: (value, default) for name, value, default, _ in config.rows(resolve("smoke"), ToyConfig())}
+    assert rows["n_seeds"] == (2, 3)
+    assert rows["rate"] == (0.5, 0.5)

@@ -1,0 +1,40 @@
+"""Processes end with the run that started them."""
+
+import subprocess
+import sys
+import time
+
+import psutil
+
+from polysemanticity.base import paths
+from polysemanticity.engine import processes
+
+
+def ended_within(pid, seconds):
+    deadline = time.monotonic() + seconds
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not psutil.pid_exists(pid)
+
+
+def test_process_ends_with_its_parent():
+    child = "from polysemanticity.engine import processes; import time; processes.end_with_parent(); print('up', flush=True); time.sleep(600)"
+    parent = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=subprocess.PIPE);"
+        "p.stdout.readline(); print(p.pid, flush=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", parent, child], cwd=paths.ROOT, capture_output=True, text=True)
+    assert ended_within(int(done.stdout), 5)
+
+
+def test_all_of_one_token_end_and_no_others(monkeypatch):
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    monkeypatch.setenv(processes.TOKEN, "this-run/a")
+    mine = [subprocess.Popen(sleeper, start_new_session=True) for _ in range(2)]
+    monkeypatch.setenv(processes.TOKEN, "other-run/a")
+    other = subprocess.Popen(sleeper)
+    processes.end_all("this-run")
+    assert all(ended_within(process.pid, 5) for process in mine)
+    assert other.poll() is None
+    other.kill()
+    other.wait()

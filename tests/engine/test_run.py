@@ -1,0 +1,249 @@
+"""The runner: what counts as a success, and that nothing published changes on any failure."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import process_list
+import pytest
+
+from polysemanticity.base import paths
+from polysemanticity.engine import publish, run
+from polysemanticity.papers import feature_capacity as paper
+
+SLUG = paper.SLUG
+GOOD = """
+from polysemanticity import claims, plots
+from polysemanticity.base import runtime
+from polysemanticity.papers import feature_capacity as paper
+import matplotlib.pyplot as plt
+run = runtime.start(paper, profile=profile, seed=seed, device=device, overrides=overrides)
+for name in paper.FIGURES:
+    fig, ax = plt.subplots()
+    ax.plot([0, 1], [0, 1], label="line")
+    plots.save(fig, name, run)
+    plt.close(fig)
+claims.save([claims.not_tested(claim, "a test of the runner", run) for claim in paper.CLAIMS.values()], run)
+"""
+# the same files without importing anything slow, for the runs that are to fail
+WRITTEN = [f"{name}.{suffix}" for name in paper.FIGURES for suffix in publish.SUFFIXES]
+QUICK = f"""
+import json, os, pathlib
+folder = pathlib.Path(os.environ["POLYSEMANTICITY_OUT"], "figures", "{SLUG}")
+folder.mkdir(parents=True)
+for name in {WRITTEN}:
+    (folder / name).write_text("x")
+(folder / "claims.json").write_text(json.dumps([{{"id": name, "verdict": "not tested"}} for name in {list(paper.CLAIMS)}]))
+"""
+PARAMETERS = 'profile = "default"\nseed = 0\ndevice = "auto"\noverrides = {}'
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A collection with one notebook, a figure published earlier and an executed copy of it."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("POLYSEMANTICITY_HOME", str(folder))
+    (folder / "notebooks").mkdir(parents=True)
+    (folder / "figures" / SLUG).mkdir(parents=True)
+    (folder / "figures" / SLUG / "old.png").write_bytes(b"published before")
+    (folder / "docs").mkdir()
+    (folder / "docs" / f"03_{SLUG}.ipynb").write_text("published before")
+    return folder
+
+
+def write_notebook(home, *cells, tag="parameters"):
+    notebook = nbformat.v4.new_notebook()
+    first = nbformat.v4.new_code_cell(PARAMETERS, metadata={"tags": [tag]})
+    notebook.cells = [first, *(nbformat.v4.new_code_cell(cell) for cell in cells)]
+    nbformat.write(notebook, home / "notebooks" / f"03_{SLUG}.ipynb")
+
+
+def snapshot(home):
+    files = [path for folder in ("figures", "docs") for path in (home / folder).rglob("*") if path.is_file()]
+    return {str(path): (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+
+
+def test_success_publishes_everything_at_once(home, capsys):
+    write_notebook(home, GOOD)
+    assert run.main([]) == 0
+    figures = home / "figures" / SLUG
+    assert {path.name for path in figures.iterdir()} == {
+        "claims.json",
+        *(f"{name}.{suffix}" for name in paper.FIGURES for suffix in publish.SUFFIXES),
+    }
+    executed = nbformat.read(home / "docs" / f"03_{SLUG}.ipynb", as_version=4)
+    assert all(cell.execution_count for cell in executed.cells)
+    assert "papermill" not in executed.metadata and str(home) not in nbformat.writes(executed)
+    assert "1 of 1 succeeded" in capsys.readouterr().out
+    before = snapshot(home)
+    assert run.main([]) == 0
+    assert snapshot(home) == before  # not even touched
+
+
+def test_other_profiles_leave_the_published_files_alone(home):
+    write_notebook(home, QUICK)
+    before = snapshot(home)
+    assert run.main(["--profile", "smoke"]) == 0
+    assert run.main(["--profile", "smoke", "--set", "n_seeds=3"]) == 0
+    assert snapshot(home) == before
+    for folder, settings in (("smoke", ()), ("smoke-changed", ("n_seeds", "3"))):
+        assert (home / "out" / folder / "figures" / SLUG / "claims.json").exists()
+        executed = (home / "out" / folder / "docs" / f"03_{SLUG}.ipynb").read_text()
+        assert all(word in executed for word in ("smoke", *settings))
+
+
+FAILURES = {
+    "raises": (["raise ValueError('a bad value')"], "cell 3: ValueError: a bad value"),
+    "exits 0": (["raise SystemExit(0)"], "cell 3: SystemExit"),
+    "kills its kernel": (["import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"], "Kernel died"),
+    "omits a figure": (
+        [f"(folder / '{next(iter(paper.FIGURES))}.pdf').unlink()"],
+        "declared but its .pdf was not written",
+    ),
+    "omits its claims": (
+        ["(folder / 'claims.json').write_text('[]')"],
+        "are declared or judged, not both",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", FAILURES)
+def test_failure_is_reported_and_changes_nothing(home, capsys, how):
+    cells, reason = FAILURES[how]
+    write_notebook(home, QUICK, *cells)
+    before = snapshot(home)
+    assert run.main([]) == 1
+    assert reason in capsys.readouterr().out
+    assert snapshot(home) == before
+    assert process_list.started_over(home) == []
+    assert not list((paths.cache() / "staging").iterdir())
+
+
+def test_missing_parameters_tag_is_a_failure(home, capsys):
+    write_notebook(home, QUICK, tag="other")
+    before = snapshot(home)
+    assert run.main([]) == 1
+    assert "0 cells are tagged 'parameters'" in capsys.readouterr().out
+    assert snapshot(home) == before
+
+
+def test_hanging_notebook_is_ended_with_all_its_processes(home, capsys):
+    write_notebook(
+        home, "import subprocess, time", "subprocess.Popen(['sleep', '600'], start_new_session=True)", "time.sleep(600)"
+    )
+    before = snapshot(home)
+    assert run.main(["--timeout", "15"]) == 1
+    assert "ran longer than the limit of 15 s" in capsys.readouterr().out
+    assert snapshot(home) == before
+    assert process_list.started_over(home) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_every_process_and_changes_nothing(home, number):
+    write_notebook(home, "import time", "time.sleep(600)")
+    before = snapshot(home)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "polysemanticity"],
+        cwd=paths.ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # ignored in a background job
+    )
+    deadline = time.monotonic() + 60
+    while len(process_list.started_over(home)) < 2 and time.monotonic() < deadline:  # papermill and its kernel
+        time.sleep(0.2)
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130 and "interrupted" in complaint
+    assert process_list.started_over(home) == []
+    assert snapshot(home) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--profile", "smok"],
+            "profile 'smok' is unknown: allowed is one of smoke, default, paper; did you mean 'smoke'",
+        ),
+        (["--only", "feature_capacit"], f"slug 'feature_capacit' is unknown: allowed is one of {SLUG}"),
+        (["--set", "n_sed=3"], "field 'n_sed' is unknown"),
+        (["--set", "n_seeds=two"], "n_seeds = 'two': allowed is a value of type int, not str"),
+        (["--set", "n_seeds=0"], "n_seeds = 0: allowed is a number"),
+        (["--set", "n_seeds"], "allowed is FIELD=VALUE"),
+        (["--device", "tpu"], "device = 'tpu': allowed is auto, cpu, cuda or cuda:N"),
+        (["--seed", "-1"], "seed = -1: allowed is an integer of at least 0"),
+    ],
+)
+def test_bad_request_is_refused_before_anything_runs(home, capsys, arguments, message):
+    write_notebook(home, GOOD)
+    before = snapshot(home)
+    assert run.main(arguments) == 2
+    complaint = capsys.readouterr().err
+    assert message in complaint and complaint.count("\n") == 1
+    assert snapshot(home) == before
+
+
+def test_cuda_asked_for_and_absent_is_refused(home, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    write_notebook(home, GOOD)
+    assert run.main(["--device", "cuda"]) == 2
+    assert "device = 'cuda': allowed is cpu or auto here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argument", ["--jobs", "--timeout"])
+def test_counts_must_be_positive(argument, capsys):
+    with pytest.raises(SystemExit) as refusal:
+        run.main([argument, "0"])
+    assert refusal.value.code == 2 and "whole number of at least 1" in capsys.readouterr().err
+
+
+def test_list_names_notebooks_figures_claims_and_settings(capsys):
+    assert run.main(["--list"]) == 0
+    shown = capsys.readouterr().out
+    for slug in paths.notebooks():
+        assert slug in shown
+    assert "n_seeds" in shown and "FC-01" in shown
+
+
+def test_a_guide_needs_neither_parameters_nor_claims(home, capsys):
+    guide = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1\nx")])
+    nbformat.write(guide, home / "notebooks" / "00_guide.ipynb")
+    before = snapshot(home)
+    assert run.main(["--set", "n_seeds=3"]) == 2 and run.main(["--profile", "smok"]) == 2
+    complaint = capsys.readouterr().err
+    assert "field 'n_seeds' is unknown: allowed is none in a guide" in complaint and "profile 'smok'" in complaint
+    assert run.main([]) == 0
+    assert "00_guide" not in str(before) and (home / "docs" / "00_guide.ipynb").exists()
+    assert {path: kept for path, kept in snapshot(home).items() if "00_guide" not in path} == before
+    assert run.main(["--seed", "1"]) == 0  # it has no parameters that could change
+    assert "a guide" in capsys.readouterr().out
+
+
+def test_a_guide_that_fails_is_reported(home, capsys):
+    guide = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("raise ValueError('a bad value')")])
+    nbformat.write(guide, home / "notebooks" / "00_guide.ipynb")
+    assert run.main([]) == 1
+    assert "cell 1: ValueError: a bad value" in capsys.readouterr().out
+    assert not (home / "docs" / "00_guide.ipynb").exists()
+
+
+def test_no_notebooks_is_an_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("POLYSEMANTICITY_HOME", str(tmp_path))
+    assert run.main([]) == 2
+    assert "NN_slug.ipynb" in capsys.readouterr().err
+
+
+def test_change_cut_off_between_two_renames_is_mended(tmp_path):
+    new, old = tmp_path / "new", tmp_path / "figures" / "slug"
+    new.mkdir()
+    (new / "a").write_text("new")
+    aside = tmp_path / "figures" / ".slug.old"
+    aside.mkdir(parents=True)
+    (aside / "a").write_text("old")
+    publish.replace_folder(new, old)
+    assert (old / "a").read_text() == "new"
+    assert os.listdir(tmp_path / "figures") == ["slug"]

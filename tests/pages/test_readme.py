@@ -1,0 +1,129 @@
+"""The README's generated parts follow from the figures."""
+
+import importlib
+import json
+import re
+import urllib.parse
+
+import nbformat
+import pytest
+
+from polysemanticity.base import paths
+from polysemanticity.pages import readme
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    folder = tmp_path / "home"
+    (folder / "notebooks").mkdir(parents=True)
+    (folder / "notebooks" / "01_toy.ipynb").write_text("{}")
+    figures = folder / "figures" / "toy"
+    figures.mkdir(parents=True)
+    (figures / "fig1_toy.json").write_text(json.dumps({"alt": "A line."}))
+    row = {
+        "id": "TO-01",
+        "claim": "a|b",
+        "measured": {"s": 1.0},
+        "interval": {"s": [0.5, None]},
+        "verdict": "holds with a correction",
+        "correction": "it is otherwise",
+        "note": "It is not so.",
+    }
+    (figures / "claims.json").write_text(json.dumps([row]))
+    markers = "\n".join(f"<!-- {part}: generated -->\nSTALE\n<!-- {part}: end -->" for part in readme.PARTS)
+    (folder / "README.md").write_text(f"before\n{markers}\nafter\n")
+    monkeypatch.setenv("POLYSEMANTICITY_HOME", str(folder))
+    return folder
+
+
+def test_generated_parts_are_replaced_and_stable(home):
+    readme.update()
+    text = (home / "README.md").read_text()
+    assert "STALE" not in text and text.startswith("before\n") and text.endswith("\nafter\n")
+    assert (
+        "figures/toy/fig1_toy.png" in text
+        and "a\\|b" in text
+        and "s: 1 [0.5, ∞]" in text
+        and "Of 1 claims **1** hold with a correction" in text
+        and "- **Toy**: **1** hold with a correction." in text
+        and "Corrected: it is otherwise. It is not so." in text
+    )
+    stamp = (home / "README.md").stat().st_mtime_ns
+    readme.update()
+    assert (home / "README.md").stat().st_mtime_ns == stamp
+
+
+def test_missing_markers_are_an_error(home):
+    (home / "README.md").write_text("no markers")
+    with pytest.raises(ValueError, match="exactly one pair of markers"):
+        readme.update()
+    (home / "README.md").unlink()
+    readme.update()
+
+
+def test_published_readme_is_up_to_date():
+    text = (paths.ROOT / "README.md").read_text()
+    for part in readme.PARTS:
+        assert readme.replaced(text, part, getattr(readme, part)()) == text, f"{part}: run ./run_all.sh"
+
+
+@pytest.mark.parametrize("slug", readme.SENTENCES)
+def test_a_sentence_is_told_only_while_its_verdicts_stand(slug):
+    told, template = readme.SENTENCES[slug]
+    quantities = re.findall(r"\{([\w-]+): (.+?) \| [^}]+\}", template)
+    paper = importlib.import_module(f"polysemanticity.papers.{slug}")
+    assert set(told) <= set(paper.CLAIMS) and {claim for claim, _ in quantities} <= set(told)
+    rows = [
+        {"id": claim, "verdict": verdict, "measured": {name: 1.0 for key, name in quantities if key == claim}}
+        for claim, verdict in told.items()
+    ]
+    for claim, quantity in quantities:
+        known = {**paper.CLAIMS[claim].rule, **(paper.CLAIMS[claim].corrected or {})}
+        assert quantity in known, f"{claim} measures no {quantity!r}"
+    sentence = readme.sentence(slug, rows)
+    assert "{" not in sentence and re.search(r"\b1(\.0+|00%)?\b", sentence)
+    rows[0]["verdict"] = "unclear"
+    assert readme.sentence(slug, rows).startswith(f"**{slug.replace('_', ' ').capitalize()}**: ")
+
+
+def documents():
+    """Every text of the collection by its file, as Markdown."""
+    for file in [*paths.ROOT.glob("*.md"), *(paths.ROOT / "docs").rglob("*.md")]:
+        if "_build" not in file.parts:
+            yield file, file.read_text()
+    for file in [*(paths.ROOT / "notebooks").glob("*.ipynb"), *(paths.ROOT / "docs").glob("*.ipynb")]:
+        cells = nbformat.read(file, as_version=4).cells
+        said = [output.get("data", {}).get("text/markdown", "") for c in cells for output in c.get("outputs", ())]
+        yield file, "\n".join([*(cell.source for cell in cells if cell.cell_type == "markdown"), *said])
+
+
+@pytest.mark.parametrize("file, text", [pytest.param(*item, id=item[0].name) for item in documents()])
+def test_links_resolve(file, text):
+    text = re.sub(
+        r"`[^`\n]*`", "", re.sub(r"^```(?!\{toctree|\{include).*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    )
+    anchors = {
+        re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^()\s]+(?:\([^()]*\))?)\)", text):
+        url = urllib.parse.urlsplit(target)
+        if url.scheme:
+            assert url.scheme == "https" and "." in url.netloc, target
+        elif url.path:
+            assert (file.parent / urllib.parse.unquote(url.path)).exists(), target
+        else:
+            assert url.fragment in anchors, target
+
+
+def test_every_published_figure_is_in_the_gallery():
+    text = (paths.ROOT / "README.md").read_text()
+    pictures = list((paths.ROOT / "figures").glob("*/*.png"))
+    assert pictures and not [picture for picture in pictures if f"({picture.relative_to(paths.ROOT)})" not in text]
+
+
+def test_the_map_names_every_module():
+    text = (paths.ROOT / "README.md").read_text()
+    map_of_lib = text[text.index("## Map") :]
+    missing = [path.stem for path in (paths.ROOT / "lib").glob("[a-z]*.py") if path.stem not in map_of_lib.split()]
+    assert not missing

@@ -1,0 +1,184 @@
+"""The documentation site: it builds without a warning, asks for nothing remote, and shows all it should at both widths."""
+
+import re
+import urllib.parse
+from html.parser import HTMLParser
+
+import nbformat
+import pytest
+from browser import Browser, needs_chromium, served
+
+from polysemanticity.base import paths
+from polysemanticity.engine import publish
+from polysemanticity.pages import audits, reference, site
+
+PROBLEMS = r"""
+(async () => {
+  await window.MathJax?.startup?.promise;
+  const found = [];
+  for (const image of document.images) {
+    image.loading = "eager";
+    await image.decode().catch(() => {});
+    if (!image.naturalWidth) found.push(`not loaded: ${image.src}`);
+    if (!image.alt.trim() || /\.(png|webp|svg)$/.test(image.alt)) found.push(`no alt text: ${image.src}`);
+  }
+  for (const formula of document.querySelectorAll(".math"))
+    if (!formula.querySelector("mjx-container svg")) found.push(`not typeset: ${formula.textContent}`);
+  for (const wrong of document.querySelectorAll("[data-mml-node=merror]")) found.push(`error: ${wrong.textContent}`);
+  const words = document.createTreeWalker(document.querySelector("article") ?? document.body, NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const node = words.currentNode;
+    if (!node.parentElement.closest("code, pre, script, style, .sig, mjx-container") && /\\[a-zA-Z([]|\$[^$]+\$/.test(node.data))
+      found.push(`raw TeX: ${node.data}`);
+  }
+  const page = document.documentElement;
+  if (page.scrollWidth > page.clientWidth) {
+    const wide = [...document.querySelectorAll("article *")].filter((e) => e.getBoundingClientRect().right > page.clientWidth + 1);
+    found.push(`scrolls sideways: ${page.scrollWidth} px, ${wide.slice(0, 3).map((e) => e.outerHTML.slice(0, 90))}`);
+  }
+  return found;
+})()
+"""
+
+
+@pytest.fixture(scope="module")
+def html():
+    return site.build()
+
+
+class Tags(HTMLParser):
+    """Links, anchors and what is loaded by a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.anchors, self.loaded = [], set(), []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.anchors.add(attributes.get("id"))
+        if tag == "a" and attributes.get("href"):
+            self.links.append(attributes["href"])
+        elif tag == "link" and attributes.get("rel") not in ("canonical",):
+            self.loaded.append(attributes.get("href"))
+        elif attributes.get("src"):
+            self.loaded.append(attributes["src"])
+
+
+@pytest.fixture(scope="module")
+def pages(html):
+    return {file: Tags(file.read_text()) for file in sorted(html.rglob("*.html")) if "_static" not in file.parts}
+
+
+def test_every_link_resolves_and_nothing_remote_is_loaded(pages):
+    for file, tags in pages.items():
+        assert not [url for url in tags.loaded if url and re.match(r"(https?:)?//", url)], file
+        for link in tags.links:
+            url = urllib.parse.urlsplit(link)
+            if url.scheme:
+                assert url.scheme in ("https", "mailto") and (url.netloc or url.path), f"{file}: {link}"
+                continue
+            target = (file.parent / urllib.parse.unquote(url.path)).resolve() if url.path else file
+            assert target.is_file(), f"{file}: {link}"
+            if url.fragment and target in pages:
+                assert urllib.parse.unquote(url.fragment) in pages[target].anchors, f"{file}: {link}"
+
+
+def test_every_public_name_is_in_the_reference(pages):
+    shown = {anchor for file, tags in pages.items() if file.parent.name == "reference" for anchor in tags.anchors}
+    modules = [path for path in (paths.ROOT / "lib").rglob("*.py") if path.read_text().count("\n") > 2]
+    names = [".".join(path.relative_to(paths.ROOT).with_suffix("").parts).removesuffix(".__init__") for path in modules]
+    public = [f"{name}.{item}" for name in names for _, item in reference.public(name)]
+    assert len(public) > 500 and not set(public) - shown
+
+
+def test_every_claim_and_every_figure_has_its_place(html, pages):
+    text = {file: file.read_text() for file in pages}
+    index = text[html / "index.html"]
+    for slug in audits.papers():
+        for row in audits.rows(slug).values():
+            assert f'{audits.label(row["id"])}"' in index, row["id"]
+        for picture in (paths.ROOT / "figures" / slug).glob("*.png"):
+            name = f"{picture.stem}.png"
+            assert any(name in page for file, page in text.items() if file.name != "index.html"), name
+
+
+@needs_chromium
+def test_every_page_in_a_browser_wide_and_narrow(html, pages):
+    found = {}
+    with served(html) as address, Browser(width=1400, height=900) as browser:
+        page = browser.open("about:blank")
+        for file in pages:
+            name = str(file.relative_to(html))
+            page.resize(1400, 900)
+            page.goto(f"{address}/{name}")
+            wide = page.evaluate(PROBLEMS)
+            page.resize(400, 900)
+            found[name] = wide + page.evaluate(PROBLEMS)
+        found["console"] = page.console_errors
+        found["remote"] = [url for url in page.requests if not url.startswith((address, "data:", "blob:", "about:"))]
+    assert not {name: problems for name, problems in found.items() if problems}
+
+
+@needs_chromium
+def test_the_table_of_claims_is_filtered(html):
+    rows = [row for slug in audits.papers() for row in audits.rows(slug).values()]
+    shown = "[...document.querySelectorAll('.claims tbody tr')].filter((row) => row.offsetParent).length"
+    with served(html) as address, Browser() as browser:
+        page = browser.open(f"{address}/index.html")
+        assert page.evaluate(shown) == len(rows)
+        choose = "(() => {{ const m = document.querySelector('[name={}]'); m.selectedIndex = {}; m.dispatchEvent(new Event('input', {{bubbles: true}})); return m.value; }})()"
+        verdict = page.evaluate(choose.format("verdict", 1))
+        assert page.evaluate(shown) == sum(verdict.endswith(row["verdict"]) for row in rows) > 0
+        page.evaluate(choose.format("verdict", 0))
+        page.click("[name=word]")
+        page.type(rows[0]["id"].lower())
+        assert page.evaluate(shown) == 1
+        assert page.evaluate("document.querySelector('.claims output').textContent") == f"1 of {len(rows)}"
+
+
+def test_sources_keep_to_their_folder_and_go_when_they_are_gone(tmp_path):
+    site.lay_out({"a.md": "one", "in/b.md": b"two"}, tmp_path)
+    stamp = (tmp_path / "a.md").stat().st_mtime_ns
+    site.lay_out({"a.md": "one", "c.md": tmp_path / "a.md"}, tmp_path)
+    assert (tmp_path / "a.md").stat().st_mtime_ns == stamp and (tmp_path / "c.md").read_text() == "one"
+    assert not (tmp_path / "in" / "b.md").exists()
+
+
+def test_a_run_that_publishes_leaves_the_pages_written_by_hand(tmp_path):
+    staging, place = tmp_path / "staging", tmp_path / "place"
+    (staging / "figures" / "toy").mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(), staging / "01_toy.ipynb")
+    (place / "docs" / "how_to").mkdir(parents=True)
+    (place / "docs" / "how_to" / "a.md").write_text("by hand")
+    publish.publish("toy", staging / "01_toy.ipynb", place)
+    assert (place / "docs" / "01_toy.ipynb").exists()
+    assert (place / "docs" / "how_to" / "a.md").read_text() == "by hand"
+
+
+def test_without_sphinx_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(site, "NEEDS", ("sphinx", "no_such_package"))
+    with pytest.raises(ValueError, match=r"no_such_package.*\.\[docs\]"):
+        site.build()
+
+
+def test_text_is_shown_as_it_is():
+    assert audits.text("|a|* $x$ [b]") == r"\|a\|\* \$x\$ \[b\]"
+
+
+@pytest.mark.parametrize(
+    "plain, shown",
+    [
+        ("`x` and `a b`, not *quiet*", r":py:obj:`x` and \ ``a b``\ , not \ *quiet*"),
+        ("|W| a_b (c)", r"\|W\| a\_b (c)"),
+        ("(a) b", r"\(a) b"),
+        ("with $a_i$ here", r"with \ :math:`a_i` here"),
+        ("$$a = b$$", ".. math:: a = b"),
+        ("    z = 1", "::\n\n    z = 1"),
+        ("Alias for field number 3", ""),
+    ],
+)
+def test_docstrings_become_restructured_text(plain, shown):
+    lines = plain.split("\n")
+    reference.process(None, "function", "f", None, None, lines)
+    assert "\n".join(lines) == shown

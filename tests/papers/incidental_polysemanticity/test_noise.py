@@ -1,0 +1,123 @@
+"""The workers on noise, penalties and other winner-take-all forces, at the smallest sizes and on known answers."""
+
+import numpy as np
+import pytest
+import torch
+
+from polysemanticity import incidental
+from polysemanticity.base import runtime, streams
+from polysemanticity.incidental import toy_networks
+from polysemanticity.papers.incidental_polysemanticity import noise, penalties, winner_takes_all
+
+CALL = {"seed": 0, "device": "cpu"}
+SIZE = {"n_features": 6, "n_neurons": 12}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Small matrices are faster on one thread, whatever else the machine does."""
+    with runtime.threads(1):
+        yield
+
+
+def test_fourth_norms_begin_alike_under_every_noise():
+    config = {"laws": ("bipolar", "gaussian"), "sigmas": (0.1, 0.2), "n_seeds": 3, "n_steps": 200}
+    result = noise.fourth_norms(**CALL, **SIZE, **config)
+    assert result["value"].shape == (2, 2, 3, len(result["steps"])) and result["weights"].shape == (2, 2, 6, 12)
+    np.testing.assert_array_equal(result["start"][0, 0], result["start"][1, 1])
+    again = noise.fourth_norms(**CALL, **SIZE, **config)
+    np.testing.assert_array_equal(result["value"], again["value"])
+
+
+def test_expected_flow_sparsifies_under_bipolar_noise_only():
+    result = noise.expected_flow(**CALL, n_features=6, n_neurons=8, sigma=0.15, n_seeds=4, n_steps=1500)
+    assert result["bipolar"].shape == result["gaussian"].shape == (4, len(result["time"]))
+    assert result["bipolar"][:, -1].mean() > 1.3 * result["bipolar"][:, 0].mean()
+    assert abs(result["gaussian"][:, -1] - result["gaussian"][:, 5]).max() < 0.02
+    assert result["gaussian_change"] < 1e-12 < 1e-5 < result["bipolar_change"]
+
+
+def test_pair_cost_is_known_for_one_weight_and_near_the_kurtosis_term_for_many():
+    cost = noise.pair_cost(**CALL, product=-0.1, sigma=0.2)
+    assert cost["exact"][0] + cost["gaussian"] == pytest.approx((0.2 - 0.1) ** 2 / 2)  # half the states: ReLU(σ + a)²
+    assert cost["exact"][8:].mean() == pytest.approx(cost["predicted"][8:].mean(), rel=0.2)
+
+
+def test_a_planted_pair_stays_without_noise_and_dissolves_with_it():
+    result = noise.planted_pair(**CALL, **SIZE, sigmas=(0.0, 0.25), n_seeds=3, n_steps=2500)
+    silent, noisy = result["product"]
+    np.testing.assert_allclose(silent, -1, atol=1e-6)
+    assert (noisy[:, -1] > -0.5).all()
+
+
+def test_noisy_counts_and_l1_with_noise():
+    result = noise.noisy_counts(**CALL, n_features=8, n_neurons=8, sigma=0.15, n_seeds=4, time=400.0)
+    assert result["window"].shape == result["relative"].shape == (4,)
+    assert result["window"].sum() == 0 and (result["low"] > 0).any()
+    assert (result["participation"] > 0.5).all() and abs(result["product"] * 7 + 1).max() < 0.1
+    both = noise.with_l1(**CALL, n_features=16, n_neurons=16, l1=0.1, sigmas=(0.0, 0.2), n_seeds=8, time=100.0)
+    trained = incidental.train(16, 16, 0.1, streams.batch_seeds(0, 8), step=0.2)
+    assert abs(both["count"][0].mean() - incidental.polysemantic_neurons(trained.weights).mean()) < 0.5
+    assert both["count"][1].sum() < both["count"][0].sum() / 2
+
+
+def test_task_loss_of_each_output():
+    weights = incidental.initial_weights(4, 5, range(2))
+    torch.testing.assert_close(penalties.task_loss(weights, "relu"), incidental.loss(weights, 0.0))
+    flat = torch.zeros(1, 3, 4)
+    assert float(penalties.task_loss(flat, "sigmoid")) == pytest.approx(9 / 4)
+    low = 1 / (1 + np.exp(2))
+    assert float(penalties.task_loss(flat, "sharp sigmoid")) == pytest.approx(6 * low**2 + 3 * (1 - low) ** 2)
+
+
+def test_l2_leaves_encodings_dense_and_l1_does_not():
+    config = {**SIZE, "n_seeds": 4, "time": 100.0, "output": "relu"}
+    flat = penalties.penalized(**CALL, **config, penalty="l2", strength=0.1)
+    sparse = penalties.penalized(**CALL, **config, penalty="l1", strength=0.1)
+    assert flat["participation"].max() < 0.4 and sparse["participation"].min() > 0.95
+    assert (sparse["dead"] == 0).all() and (sparse["same"] == 0).all()
+    gone = penalties.penalized(**CALL, **config, penalty="l1", strength=3.0)
+    assert (gone["dead"] == 6).all() and (gone["participation"] == 0).all()
+
+
+def test_rotation_is_a_symmetry_without_l1_only():
+    turned = penalties.rotated(**CALL, **SIZE, l1=0.1, n_seeds=3, time=30.0)
+    assert turned["without"].max() < 1e-10 and turned["with"].min() > 0.1
+
+
+@pytest.mark.parametrize("arm", winner_takes_all.ARMS)
+def test_every_force_lowers_its_loss(arm):
+    start = incidental.initial_weights(6, 12, streams.batch_seeds(0, 3)).float()
+    before = winner_takes_all.loss(arm, streams.generator(0, "dropout"))(start)
+    result = winner_takes_all.trained(**CALL, **SIZE, arm=arm, l1=0.1, n_seeds=3, time=30.0)
+    assert (result["task"] < before.numpy()).all()
+    assert ((result["participation"] > 1 / 12 - 1e-6) & (result["participation"] <= 1 + 1e-6)).all()
+
+
+def test_codes_of_known_weights():
+    weights = torch.tensor([[[3.0, -4.0, 0.0, 1.0]]])
+    assert winner_takes_all.codes(weights, "top-1").tolist() == [[[0.0, -4.0, 0.0, 0.0]]]
+    assert winner_takes_all.codes(weights, "l1") is weights
+    assert float(winner_takes_all.codes(weights, "softmax").sum()) == pytest.approx(1)
+    for arm in ("layer norm", "reward on fourth norm"):
+        assert float(winner_takes_all.codes(weights, arm).norm()) == pytest.approx(1)
+    assert float(winner_takes_all.codes(weights, "layer norm").sum()) == pytest.approx(0, abs=1e-6)
+
+
+def test_dropout_taxes_the_fourth_norm():
+    weights = 0.5 * torch.eye(4)[None].expand(200_000, 4, 4)
+    value = winner_takes_all.loss("dropout", streams.generator(0, "dropout"), rate=0.2)(weights)
+    clean = winner_takes_all.loss("nothing", None)(weights[:1])
+    tax = 0.25 * float(toy_networks.participation(weights[0]).sum()) * 0.5**4  # rate / (1 − rate) Σ w⁴
+    assert float(value.mean() - clean) == pytest.approx(tax, abs=0.004)  # four standard errors
+
+
+def test_every_arm_has_a_prediction():
+    assert set(winner_takes_all.ARMS) | {"bipolar noise"} == set(winner_takes_all.PREDICTIONS)
+    assert not any(shared and not sparse for sparse, shared in winner_takes_all.PREDICTIONS.values())
+
+
+def test_steps_of_several_lengths_cover_the_same_time():
+    result = noise.by_step(**CALL, **SIZE, sigma=0.1, steps=(0.04, 0.02), n_seeds=3, time=20.0)
+    assert result["participation"].shape == (2, 3)
+    assert abs(result["participation"][0] - result["participation"][1]).max() < 0.2
