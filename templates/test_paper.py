@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from polysemanticity.base import runtime
+from polysemanticity import claims, plots
+from polysemanticity.base import config, runtime
+from polysemanticity.base.results import Results
 from polysemanticity.papers import my_paper as paper
 from polysemanticity.papers.my_paper import overlaps
 
@@ -26,9 +28,30 @@ def test_a_seed_is_a_set_of_directions():
     assert first == again != other
 
 
-@pytest.mark.parametrize("profile", list(paper.PROFILES))
-def test_profiles_resolve_and_claims_say_why(profile):
+def planted(power):
+    """Results whose mean squared overlap is D to a power, with little noise."""
+    configs = [{"n_directions": 9, "n_dims": n_dims} for n_dims in (4, 8, 16)]
+    noise = np.random.default_rng(0).normal(1, 1e-3, (3, 5))
+    rows = [
+        [{"mean_square": config["n_dims"] ** power * x} for x in row]
+        for config, row in zip(configs, noise, strict=True)
+    ]
+    return Results(configs, rows)
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(-1.0, claims.HOLDS), (-0.5, claims.FAILS)])
+def test_planted_results_are_judged_rightly(power, verdict):
+    measured = overlaps.measured(planted(power))
+    assert claims.verdict_of(paper.CLAIMS["XX-01"], measured.quantities) == verdict
+
+
+def test_the_table_says_whose_numbers_they_are():
+    table = overlaps.table(planted(-1.0))
+    plots.check_tidy(table)
+    assert list(plots.part(table, what="paper")["mean squared overlap"]) == [1 / 4, 1 / 8, 1 / 16]
+
+
+@pytest.mark.parametrize("profile", config.PROFILES)
+def test_profiles_resolve(profile):
     run = runtime.start(paper, profile=profile, seed=0, device="cpu", overrides={})
-    assert len(run.cfg.dims) >= 2
-    for name, claim in paper.CLAIMS.items():
-        assert claim.id == name and claim.source and claim.paper and len(claim.reason) > 40
+    assert len(run.cfg.overlaps.dims) >= 2

@@ -58,7 +58,6 @@ def toy_paper():
     paper = types.SimpleNamespace()
     paper.SLUG, paper.TITLE, paper.PAPER = "toy", "A toy", "Nobody (2026)"
     paper.Config = ToyConfig
-    paper.PROFILES = {"smoke": {"n_seeds": 2}, "default": {}, "paper": {"n_seeds": 10}}
     paper.FIGURES = {"fig1_toy": "A line that rises from zero to one."}
     paper.CLAIMS = {}
     return paper

@@ -1,27 +1,31 @@
-"""Claims of the papers, the rules that judge them, and the intervals that the rules are applied to.
+"""Claims of the papers, the rules that judge them, and the rows that say how they came out.
 
 A rule is fixed before the run: for each measured quantity a band (low, high). A claim *holds* if every quantity's
-interval lies inside its
-band, *fails* if one lies outside, and is *unclear* if one straddles an end. A claim that does not hold as printed,
-while the bands of its
-corrected statement hold, *holds with a correction*.
+interval lies inside its band, *fails* if one lies outside, and is *unclear* if one straddles an end. A claim that does
+not hold as printed, while the bands of its corrected statement hold, *holds with a correction*.
 """
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-from scipy import stats
-
 from polysemanticity.base import paths, runtime
 from polysemanticity.base.checks import check
+from polysemanticity.intervals import Estimate
 
 HOLDS, FAILS, UNCLEAR = "holds", "fails", "unclear"
 CORRECTED, NOT_TESTED = "holds with a correction", "not tested"
 VERDICTS = (HOLDS, FAILS, UNCLEAR, CORRECTED, NOT_TESTED)
+MARKS = {HOLDS: "✓", FAILS: "✗", UNCLEAR: "?", CORRECTED: "✓*", NOT_TESTED: "–"}
+WHOSE = {  # whose statement a claim is; only the first two count for or against a paper
+    "printed": "words or a figure of the paper",
+    "implied": "follows from the paper's model",
+    "open question": "asked by the paper",
+    "summary": "said by a summary of the paper, not by the paper",
+    "ours": "our own",
+}
 
 Band = tuple[float, float]
 
@@ -38,84 +42,74 @@ class Claim:
     reason: str  # why these bands
     corrected: Mapping[str, Band] | None = None  # the rule of the corrected statement
     correction: str = ""  # the corrected statement
+    whose: str = "printed"  # one of WHOSE
+    known: str = ""  # what of the result was known when the rule was set, and how; empty for a blind rule
+    gate: str = ""  # what a trained network has to reach to be judged; empty where none was fixed
+    figure: str = ""  # the figure that shows it
 
     def __post_init__(self):
         check(len(self.rule) > 0, f"{self.id}.rule", self.rule, "at least one quantity with its band")
+        check(self.whose in WHOSE, f"{self.id}.whose", self.whose, f"one of {', '.join(WHOSE)}")
         for quantity, (low, high) in {**self.rule, **(self.corrected or {})}.items():
             check(low < high, f"{self.id}.rule[{quantity!r}]", (low, high), "a band with low < high")
 
-
-class Estimate(NamedTuple):
-    """A measured value and the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
+    @property
+    def quantities(self) -> set[str]:
+        """The names of all that has to be measured to judge the claim."""
+        return set(self.rule) | set(self.corrected or {})
 
 
-def exact(value: float, error: float = 0.0) -> Estimate:
-    """Return the estimate of a calculation: the value with its numerical error on either side."""
-    return Estimate(float(value), float(value - error), float(value + error))
+class Measured(NamedTuple):
+    """What was measured for one claim: what a family's `measured…(results)` returns."""
+
+    quantities: Mapping[str, Estimate]  # by the names that the claim's rules use
+    error: str  # which error the intervals state, and over what
+    scale: str  # what it was measured on: n, m, λ, network, data, seeds
+    note: str = ""  # why it came out so, with its numbers
 
 
-def mean_interval(samples, level: float = 0.95) -> Estimate:
-    """Return mean and t interval over independent samples (seeds, images); raises ValueError for fewer than two or
-    NaN."""
-    samples = _samples(samples)
-    mean, half = samples.mean(), stats.t.ppf((1 + level) / 2, len(samples) - 1) * stats.sem(samples)
-    return Estimate(float(mean), float(mean - half), float(mean + half))
+class Row(dict):
+    """One row of claims.json; a notebook shows it as the verdict with what was measured and the rule."""
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"text/markdown": shown(self), "text/plain": f"{self['id']}: {self['verdict']}"}, {
+            "polysemanticity": {"claim": self["id"]}
+        }
 
 
-def bootstrap_interval(statistic: Callable, samples, rng, n: int = 2000, level: float = 0.95) -> Estimate:
-    """Return statistic(samples) and its bootstrap percentile interval; samples are redrawn along the first axis."""
-    samples = np.asarray(samples)
-    check(len(samples) >= 2, "samples", samples, "at least two samples")
-    draws = [statistic(samples[rng.integers(len(samples), size=len(samples))]) for _ in range(n)]
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(statistic(samples)), float(low), float(high))
+def judge(claim_id: str, measured: Measured, run: runtime.Run) -> Row:
+    """Return the claim's row, and keep it for `save`: what was measured, its interval, the rule and the verdict.
+
+    Raises ValueError for a claim that the paper does not declare, a quantity of its rules without an estimate, and an
+    estimate whose value is not between its ends. A smoke run judges nothing.
+    """
+    check(claim_id in run.claims, "claim_id", claim_id, f"one of {', '.join(run.claims)}")
+    claim = run.claims[claim_id]
+    check(bool(measured.error.strip()), "error", measured.error, "a statement of which error the intervals give")
+    known = claim.figure == "" or claim.figure in run.figures
+    check(known, "figure", claim.figure, f"one of {', '.join(run.figures)}")
+    outcome, note = verdict_of(claim, measured.quantities), measured.note
+    if not run.judges:
+        outcome, note = NOT_TESTED, "a smoke run is too small to judge anything"
+    return _kept(Row(_row(claim, run, measured._replace(note=note), outcome, claim.figure)), run)
 
 
-def poisson_interval(total: int, n_runs: int, level: float = 0.95) -> Estimate:
-    """Return the mean count per run and its exact (Garwood) interval from the total count over `n_runs` runs."""
-    check(total >= 0, "total", total, "a count of at least 0")
-    check(n_runs >= 1, "n_runs", n_runs, "at least one run")
-    low = stats.chi2.ppf((1 - level) / 2, 2 * total) / 2 if total > 0 else 0.0
-    high = stats.chi2.ppf((1 + level) / 2, 2 * total + 2) / 2
-    return Estimate(total / n_runs, float(low / n_runs), float(high / n_runs))
+def not_tested(claim_id: str, why: str, run: runtime.Run) -> Row:
+    """Return the row of a claim that could not be tested, saying what is missing, and keep it for `save`."""
+    check(claim_id in run.claims, "claim_id", claim_id, f"one of {', '.join(run.claims)}")
+    check(bool(why.strip()), "why", why, "a statement of what is missing")
+    return _kept(Row(_row(run.claims[claim_id], run, Measured({}, "", "", why), NOT_TESTED, "")), run)
 
 
-def count_interval(counts, unit: float = 1.0, level: float = 0.95) -> Estimate:
-    """Return the mean of counts, in units of `unit`, and its t interval over the runs; where nothing was counted, the
-    exact Poisson interval, as no spread is no certainty."""
-    counts = np.asarray(counts)
-    found = mean_interval(counts, level) if counts.any() else poisson_interval(0, counts.size, level)
-    return Estimate(*(float(value) / unit for value in found))
+def verdict_of(claim: Claim, measured: Mapping[str, Estimate]) -> str:
+    """Return the verdict that a claim's rules give on what was measured."""
+    outcome = of_rule(claim.rule, measured)
+    if outcome != HOLDS and claim.corrected is not None and of_rule(claim.corrected, measured) == HOLDS:
+        return CORRECTED
+    return outcome
 
 
-def proportion_interval(successes: int, trials: int, level: float = 0.95) -> Estimate:
-    """Return the share of successes and its exact (Clopper–Pearson) interval."""
-    check(
-        trials >= 1 and 0 <= successes <= trials, "successes, trials", (successes, trials), "0 <= successes <= trials"
-    )
-    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(confidence_level=level, method="exact")
-    return Estimate(successes / trials, float(interval.low), float(interval.high))
-
-
-def slope_interval(x, y) -> Estimate:
-    """Slope of the least-squares line with its 95 % t interval."""
-    fit = stats.linregress(x, y)
-    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
-    return Estimate(float(fit.slope), float(fit.slope - half), float(fit.slope + half))
-
-
-def worst(samples, least: bool = True) -> Estimate:
-    """The 95 % t interval [over the last axis] of the row with the smallest, or largest, mean."""
-    rows = np.asarray(samples, dtype=float)
-    rows = rows.reshape(-1, rows.shape[-1])
-    return mean_interval(rows[rows.mean(-1).argmin() if least else rows.mean(-1).argmax()])
-
-
-def judge(rule: Mapping[str, Band], measured: Mapping[str, Estimate]) -> str:
+def of_rule(rule: Mapping[str, Band], measured: Mapping[str, Estimate]) -> str:
     """Return *holds*, *fails* or *unclear* for the bands of a rule; raises ValueError if a quantity has no estimate."""
     verdicts = []
     for quantity, (low, high) in rule.items():
@@ -130,48 +124,63 @@ def judge(rule: Mapping[str, Band], measured: Mapping[str, Estimate]) -> str:
     return FAILS if FAILS in verdicts else UNCLEAR if UNCLEAR in verdicts else HOLDS
 
 
-def verdict(
-    claim: Claim,
-    measured: Mapping[str, Estimate],
-    context: runtime.Run,
-    *,
-    error: str,
-    note: str = "",
-    figure: str = "",
-) -> dict:
-    """Return the claim's row: what was measured, its interval, the rule and the verdict.
-
-    `measured` has an estimate for every quantity of the rule and of the corrected rule; `error` says which error the
-    intervals
-    state and over what. A smoke run judges nothing.
-    """
-    check(bool(error.strip()), "error", error, "a statement of which error the intervals give")
-    check(figure == "" or figure in context.figures, "figure", figure, f"one of {', '.join(context.figures)}")
-    outcome = judge(claim.rule, measured)
-    if outcome != HOLDS and claim.corrected is not None and judge(claim.corrected, measured) == HOLDS:
-        outcome = CORRECTED
-    if not context.judges:
-        outcome, note = NOT_TESTED, "a smoke run is too small to judge anything"
-    return _row(claim, context, measured, error, outcome, note, figure)
+def save(run: runtime.Run, _old=None) -> None:
+    """Write the rows that this run has judged, ordered by id, to `claims.json` among the paper's figures."""
+    run = _old or run  # OLD: until no notebook collects rows by itself
+    rows = [run.rows[claim] for claim in sorted(run.rows)]
+    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    paths.write_atomically(paths.figures(run.slug) / "claims.json", text.encode())
 
 
-def not_tested(claim: Claim, why: str, context: runtime.Run) -> dict:
-    """Return the row of a claim that could not be tested, saying what is missing."""
-    check(bool(why.strip()), "why", why, "a statement of what is missing")
-    return _row(claim, context, {}, "", NOT_TESTED, why, "")
-
-
-def save(rows: Sequence[Mapping], context: runtime.Run) -> None:
-    """Write the rows, ordered by id, to `claims.json` among the paper's figures."""
-    ids = [row["id"] for row in rows]
-    check(len(ids) == len(set(ids)), "rows", ids, "each claim once")
-    text = json.dumps(sorted(rows, key=lambda row: row["id"]), indent=1, ensure_ascii=False) + "\n"
-    paths.write_atomically(paths.figures(context.slug) / "claims.json", text.encode())
+def published(slug: str) -> list[Row]:
+    """Return the published rows of a paper's claims in the order of their ids; none where nothing was published."""
+    file = paths.home() / "figures" / slug / "claims.json"
+    return [Row(row) for row in json.loads(file.read_text())] if file.exists() else []
 
 
 def rule_text(rule: Mapping[str, Band]) -> str:
     """Return a rule in words, e.g. `slope in [-1.1, -0.9]; share of opposite signs >= 0.99`."""
     return "; ".join(f"{quantity} {_band_text(*band)}" for quantity, band in rule.items())
+
+
+def measured_text(row: Mapping) -> str:
+    """Return the measured values of a row, with intervals where they have one: `slope: -1 [-1.1, -0.9]`."""
+    parts = []
+    for quantity, value in row["measured"].items():
+        ends = [short(end) for end in row["interval"][quantity]]
+        interval = "" if set(ends) == {short(value)} else f" [{', '.join(ends)}]"
+        parts.append(f"{quantity}: {short(value)}{interval}")
+    return "; ".join(parts)
+
+
+def shown(row: Mapping) -> str:
+    """Return a verdict as a notebook shows it: Markdown."""
+    table = ["| measured | value | interval | rule |", "|---|---|---|---|"]
+    rules = {**row["bands"]["corrected"], **row["bands"]["printed"]}
+    for quantity, value in row["measured"].items():
+        low, high = row["interval"][quantity]
+        interval = "" if low == high else f"{short(low)} … {short(high)}"
+        least, most = rules[quantity]
+        band = _band_text(-math.inf if least is None else least, math.inf if most is None else most)
+        table.append(f"| {_cell(quantity)} | {short(value)} | {interval} | {_cell(band)} |")
+    head = f"**{row['id']} {MARKS[row['verdict']]} {row['verdict']}**: {row['claim']}."
+    corrected = f"Corrected: {row['correction']}." if row["verdict"] == CORRECTED else ""
+    blind = "" if row["blind"] else f"Not blind: {row['known']}."
+    rest = [part for part in (corrected, _sentence(row["note"]), f"*{row['error']}. {row['scale']}*", blind) if part]
+    return "\n\n".join([head, "\n".join(table), " ".join(rest)]) if row["measured"] else f"{head} {row['note']}"
+
+
+def short(value: float | None) -> str:
+    """Return a number in three digits; None, an end at infinity, as ∞."""
+    return "∞" if value is None else f"{value:.3g}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _sentence(text: str) -> str:
+    return f"{text.rstrip('.')}." if text else ""
 
 
 def _band_text(low: float, high: float) -> str:
@@ -180,27 +189,41 @@ def _band_text(low: float, high: float) -> str:
     return f"≥ {low:g}" if math.isinf(high) else f"in [{low:g}, {high:g}]"
 
 
-def _row(claim, context, measured, error, outcome, note, figure) -> dict:
+def _kept(row: Row, run: runtime.Run) -> Row:
+    run.rows[row["id"]] = row
+    return row
+
+
+def _row(claim: Claim, run: runtime.Run, measured: Measured, outcome: str, figure: str) -> dict:
     rule = f"{rule_text(claim.rule)}. {claim.reason}"
     if claim.corrected is not None:
         rule += f" Corrected: {claim.correction} ({rule_text(claim.corrected)})."
+    quantities = measured.quantities.items()
     return {
         "id": claim.id,
         "claim": claim.claim,
+        "whose": claim.whose,
         "source": claim.source,
         "paper": claim.paper,
-        "measured": {quantity: _rounded(estimate.value) for quantity, estimate in measured.items()},
-        "interval": {
-            quantity: [_rounded(estimate.low), _rounded(estimate.high)] for quantity, estimate in measured.items()
-        },
-        "error": error,
+        "measured": {quantity: _rounded(estimate.value) for quantity, estimate in quantities},
+        "interval": {quantity: [_rounded(estimate.low), _rounded(estimate.high)] for quantity, estimate in quantities},
+        "error": measured.error,
+        "scale": measured.scale,
         "rule": rule,
+        "bands": {"printed": _bands(claim.rule), "corrected": _bands(claim.corrected or {})},
         "correction": claim.correction,
+        "blind": not claim.known,
+        "known": claim.known,
+        "gate": claim.gate,
         "verdict": outcome,
-        "note": note,
-        "profile": context.label,
+        "note": measured.note,
+        "profile": run.label,
         "figure": figure,
     }
+
+
+def _bands(rule: Mapping[str, Band]) -> dict[str, list[float | None]]:
+    return {quantity: [_rounded(low), _rounded(high)] for quantity, (low, high) in rule.items()}
 
 
 def _rounded(value: float) -> float | None:
@@ -208,8 +231,38 @@ def _rounded(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
-def _samples(samples) -> np.ndarray:
-    samples = np.asarray(samples, dtype=float)
-    check(samples.ndim == 1 and len(samples) >= 2, "samples", samples.shape, "one axis of at least two samples")
-    check(bool(np.isfinite(samples).all()), "samples", samples, "finite numbers")
-    return samples
+_TEXT, _NUMBER = {"type": "string"}, {"type": ["number", "null"]}
+_ENDS = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+_NUMBERS = {"type": "object", "additionalProperties": _NUMBER}
+_INTERVALS = {"type": "object", "additionalProperties": _ENDS}
+_FIELDS = {
+    **dict.fromkeys(("claim", "source", "paper", "error", "scale", "rule", "correction"), _TEXT),
+    **dict.fromkeys(("known", "gate", "note", "profile", "figure"), _TEXT),
+    "id": {"type": "string", "pattern": r"^[A-Z]{2}-\d{2}[a-z]?$"},
+    "whose": {"enum": list(WHOSE)},
+    "verdict": {"enum": list(VERDICTS)},
+    "blind": {"type": "boolean"},
+    "measured": _NUMBERS,
+    "interval": _INTERVALS,
+    "bands": {"type": "object", "properties": {"printed": _INTERVALS, "corrected": _INTERVALS}},
+}
+SCHEMA = {  # JSON Schema of claims.json; a quantity's end at infinity is null
+    "type": "array",
+    "items": {"type": "object", "properties": _FIELDS, "required": sorted(_FIELDS), "additionalProperties": False},
+}
+
+
+# OLD: what notebooks that are still to be moved call
+from polysemanticity import intervals  # noqa: E402
+
+exact, mean_interval, bootstrap_interval = intervals.exact, intervals.mean, intervals.bootstrap
+poisson_interval, count_interval, proportion_interval = intervals.poisson, intervals.counts, intervals.proportion
+slope_interval, worst = intervals.slope, intervals.row_of_extreme_mean
+
+
+def verdict(claim, measured, context, *, error, note="", figure=""):
+    """OLD."""
+    import dataclasses
+
+    context.claims[claim.id] = dataclasses.replace(claim, figure=figure)
+    return judge(claim.id, Measured(measured, error, "", note), context)

@@ -64,19 +64,59 @@ def below(value: float) -> str:
 
 
 def show_config(context: runtime.Run) -> None:
-    """Show every setting with its meaning; one that differs from the default profile is in bold with the default
-    beside it."""
-    lines = [f"profile **{context.profile}**, seed {context.seed}, device {context.device}", ""]
-    lines += ["| setting | value | meaning |", "|---|---|---|"]
-    for name, value, default, meaning in config.rows(context.cfg, type(context.cfg)()):
-        shown = _cell(value) if value == default else f"**{_cell(value)}** (default {_cell(default)})"
-        lines.append(f"| `{name}` | {shown} | {meaning} |")
-    display(Markdown("\n".join(lines)))
+    """Show the settings that differ from the default profile, and folded up all of them with their meaning."""
+    rows = config.rows(context.cfg, type(context.cfg)())
+    changed = [(name, value, default, meaning) for name, value, default, meaning in rows if value != default]
+    head = f"Profile **{context.profile}**, seed {context.seed}, device {context.device}"
+    differing = f"{len(changed)} of {len(rows)} settings differ from the default profile:" if changed else ""
+    own = _settings(changed, with_default=True) if changed else []
+    everything = [
+        "<details><summary>All settings</summary>",
+        "",
+        *_settings(rows, with_default=False),
+        "",
+        "</details>",
+    ]
+    display(Markdown("\n".join([f"{head}. {differing}".strip(), "", *own, "", *everything])))
 
 
-def show_claims(rows: Sequence[Mapping]) -> None:
+def _settings(rows: Sequence[tuple], with_default: bool) -> list[str]:
+    head = ["setting", "value", *(["default"] if with_default else []), "meaning"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, value, default, meaning in rows:
+        cells = [f"`{name}`", _cell(value), *([_cell(default)] if with_default else []), meaning]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def show_table(table, digits: int = 3) -> None:
+    """Show a data frame, or a dictionary of estimates by their names, as a small table of numbers in Markdown."""
+    if isinstance(table, Mapping):
+        head, rows = ["", "value", "interval"], [[name, *_estimate(value, digits)] for name, value in table.items()]
+    else:
+        head, rows = list(table.columns), table.itertuples(index=False)
+    lines = [head, ["---"] * len(head), *([_number(cell, digits) for cell in row] for row in rows)]
+    display(Markdown("\n".join(f"| {' | '.join(_escaped(str(cell)) for cell in line)} |" for line in lines)))
+
+
+def _estimate(value, digits: int) -> list[str]:
+    if isinstance(value, tuple):
+        value, low, high = value
+        return [_number(value, digits), "" if low == high else f"{_number(low, digits)} … {_number(high, digits)}"]
+    return [_number(value, digits), ""]
+
+
+def _number(value, digits: int) -> str:
+    if isinstance(value, str) or value is None:
+        return value or ""
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return "" if math.isnan(value) else f"{value:,}" if isinstance(value, int | np.integer) else f"{value:.{digits}g}"
+
+
+def show_claims(run: runtime.Run) -> None:
     """Show the verdict on every claim: what the paper says, what was measured with its interval, the rule."""
-    display(Markdown(claims_table(rows)))
+    display(Markdown(claims_table(run.rows.values() if isinstance(run, runtime.Run) else run)))
 
 
 def claims_table(rows: Sequence[Mapping]) -> str:

@@ -1,17 +1,22 @@
-"""How figures look and how they are saved; knows nothing of how their numbers were made.
+"""How figures look and how they are saved: from a tidy table to a picture, never back.
 
-Colours go by role, the same in every figure: what was measured, what the paper predicts, the corrected theory,
-controls.
+A table has one row for each observation. `what` says whose number it is (ROLES): measured, the paper's, the corrected
+theory's, a control's. Other columns are named with their units; a table of several quantities has `quantity` (with its
+unit) and `value`; `low` and `high` are the ends of an interval. The table is written as the CSV beside the figure, and
+the figure is drawn from what a reader of that CSV reads. Colours go by `what`, the same in every figure.
 """
 
+import base64
 import csv
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import matplotlib
 import numpy as np
+import pandas as pd
+import seaborn as sns
 from fontTools import subset
 from matplotlib import collections as mcollections
 from matplotlib import pyplot as plt
@@ -22,13 +27,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from polysemanticity.base import paths, runtime
+from polysemanticity.base import config, paths, runtime
 from polysemanticity.base.checks import check
-
-logging.getLogger("fontTools").setLevel(logging.ERROR)  # it remarks on the dates inside fonts
-# A PDF places every glyph by itself: tables for shaping text are of no use in its fonts, and reducing them to the
-# glyphs in use takes longer than drawing the figure.
-subset.Options._drop_tables_default += ["GDEF", "GPOS", "GSUB", "kern"]
 
 CANVASES = {"png": FigureCanvasAgg, "pdf": FigureCanvasPdf}
 
@@ -39,16 +39,24 @@ PAPER = "#D55E00"
 CORRECTED = "#005C3F"
 CONTROL = "#767676"
 CONTROL_FILL = "#C8C8C8"
-SERIES = ("#0072B2", "#E69F00", "#005C3F", "#CC79A7", "#8CCBF0", "#D55E00", "#1A1A1A")
+SERIES = ("#0072B2", "#E69F00", "#1A1A1A", "#CC79A7", "#8CCBF0", "#7A4FA3", "#8A6D3B")  # of what was measured
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 PAPER_LINE = {"color": PAPER, "linestyle": (0, (5, 2)), "linewidth": 1.8, "zorder": 2.1}  # over what agrees with it
 CORRECTED_LINE = {"color": CORRECTED, "linestyle": "-", "linewidth": 1.8}
 CONTROL_LINE = {"color": CONTROL, "linestyle": ":", "linewidth": 1.5}
+ROLES = {"measured": {"color": MEASURED}, "paper": PAPER_LINE, "corrected": CORRECTED_LINE, "control": CONTROL_LINE}
+DASHES = ("-", (0, (5, 2)), ":", (0, (3, 1, 1, 1)), (0, (8, 3)), (0, (1, 2)))
+MARKERS = "osD^vPX<>*"
 
 
 def use_style() -> None:
-    """Set the one style of all figures."""
+    """Set the one style of all figures, and spare matplotlib's PDFs what they do not need."""
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it remarks on the dates inside fonts
+    # A PDF places every glyph by itself: tables for shaping text are of no use in its fonts, and reducing them to the
+    # glyphs in use takes longer than drawing the figure.
+    shaping = [name for name in ("GDEF", "GPOS", "GSUB", "kern") if name not in subset.Options._drop_tables_default]
+    subset.Options._drop_tables_default += shaping
     plt.rcdefaults()
     plt.rcParams.update(
         {
@@ -75,6 +83,233 @@ def use_style() -> None:
             "pdf.fonttype": 42,
         }
     )
+
+
+class Shown:
+    """A figure that was drawn and saved; a notebook shows its picture, and pages find it by its name."""
+
+    def __init__(self, figure: Figure, name: str, alt: str):
+        self.name, self.alt, self.png = name, alt, figure.saved_png
+        self.width, self.height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        size = {"width": self.width, "height": self.height}
+        metadata = {"image/png": size, "polysemanticity": {"figure": self.name}}
+        return {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}, metadata
+
+
+def show(draw: Callable[[pd.DataFrame], Figure], table: pd.DataFrame, run: runtime.Run) -> Shown:
+    """Draw a paper's figure from its table, save both under the function's name, and return it to be shown.
+
+    `draw` gets the table as it is read back from the CSV, so that it needs nothing else.
+    """
+    figure = draw(read(io.StringIO(csv_text(table))))
+    save(figure, draw.__name__, run, table)
+    plt.close(figure)
+    return Shown(figure, draw.__name__, run.figures[draw.__name__])
+
+
+def read(file) -> pd.DataFrame:
+    """Return the table of a published CSV (path or open file); empty cells are NaN, all else stays as it is written."""
+    return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
+
+def csv_text(table: pd.DataFrame) -> str:
+    """Return a table as CSV: six significant digits, and 0 for what is a trillion times smaller than the largest.
+
+    Such small numbers are what rounding has left, and differ between machines. Raises ValueError for a table that is
+    not tidy: no rows, no `what` with one of ROLES, a nameless column, one end of an interval without the other, an
+    interval without its value, a column of anything but numbers, booleans and text.
+    """
+    check_tidy(table)
+    table = table.copy()
+    groups = [table[name] for name in ("quantity",) if name in table] or [pd.Series(0, index=table.index)]
+    for name in table.select_dtypes("number"):
+        if table[name].dtype.kind == "f":
+            table[name] = table[name].groupby(groups).transform(lambda column: _without_rounding(column.to_numpy()))
+    return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
+def check_tidy(table: pd.DataFrame) -> None:
+    """Raise ValueError unless a table is as `csv_text` wants it."""
+    check(isinstance(table, pd.DataFrame) and len(table) > 0, "table", type(table), "a data frame with rows")
+    named = all(isinstance(name, str) and name.strip() and not name.startswith(("_", "Unnamed")) for name in table)
+    check(named and table.columns.is_unique, "table's columns", list(table.columns), "different names with a meaning")
+    check("what" in table, "table's columns", list(table.columns), "among others `what`")
+    check(set(table["what"]) <= set(ROLES), "what", sorted(set(table["what"])), f"one of {', '.join(ROLES)}")
+    check(("low" in table) == ("high" in table), "table's columns", list(table.columns), "low and high, or neither")
+    for name in table:
+        plain = table[name].dtype.kind in "biuf" or table[name].map(lambda cell: isinstance(cell, str | float)).all()
+        check(plain, f"column {name!r}", table[name].dtype, "numbers, booleans or text")
+        hidden = table[name].dtype.kind not in "biuf" and table[name].astype(str).str.startswith("_").any()
+        check(not hidden, f"column {name!r}", "a text that begins with _", "names that a reader understands")
+
+
+def part(table: pd.DataFrame, **conditions) -> pd.DataFrame:
+    """Return the rows of a table that have these values: `part(table, quantity="loss", what=["measured", "paper"])`."""
+    for name, wanted in conditions.items():
+        several = isinstance(wanted, list | tuple | set)
+        table = table[table[name].isin(list(wanted)) if several else table[name] == wanted]
+    return table
+
+
+def styles(table: pd.DataFrame, series: str | Sequence = "series", palette: Sequence[str] = SERIES) -> dict[str, dict]:
+    """Return how each series is drawn, by its name: the colour and line of its role, measured ones in turn by palette.
+
+    Take them from the whole table where several panels are to agree. Several series of another role differ by their
+    dashes. ValueError for a series whose rows have different roles.
+    """
+    found, taken = {}, dict.fromkeys(ROLES, 0)
+    for name, rows in table.groupby(series, sort=False, dropna=True):
+        roles = set(rows["what"])
+        check(len(roles) == 1, f"roles of series {name!r}", sorted(roles), "one")
+        role = roles.pop()
+        style = dict(ROLES[role])
+        if role == "measured":
+            style |= {"color": palette[taken[role] % len(palette)], "marker": MARKERS[taken[role] % len(MARKERS)]}
+        elif taken[role]:
+            style["linestyle"] = DASHES[taken[role] % len(DASHES)]
+        taken[role] += 1
+        found[name] = style
+    return found
+
+
+def lines(
+    ax: Axes,
+    table: pd.DataFrame,
+    x: str,
+    series: str = "series",
+    *,
+    y: str = "value",
+    look: Mapping | None = None,
+    markers: bool = False,
+    **line,
+) -> None:
+    """Draw a line for every series of a table, with its interval (low, high) as a band where it has one."""
+    for name, rows, style in _each_series(table, series, look):
+        style = {**style, **line}
+        marker = style.pop("marker", "o") if markers else style.pop("marker", None) and None
+        sns.lineplot(rows, x=x, y=y, ax=ax, errorbar=None, estimator=None, sort=False, label=str(name), marker=marker,
+                     markeredgewidth=0, legend=False, **style)  # fmt: skip
+        if _has_interval(rows):
+            ends = rows.dropna(subset=["low", "high"])
+            ax.fill_between(ends[x], ends["low"], ends["high"], color=style["color"], alpha=0.18, linewidth=0)
+
+
+def points(
+    ax: Axes,
+    table: pd.DataFrame,
+    x: str,
+    series: str = "series",
+    *,
+    y: str = "value",
+    look: Mapping | None = None,
+    dodge: float = 0.0,
+    joined: bool = False,
+    horizontal: bool = False,
+    **point,
+) -> None:
+    """Draw points with error bars (low, high) for every series of a table.
+
+    `dodge` moves the series apart by that share of the axis's step between neighbours (a factor on a logarithmic axis,
+    which is to be set before the call); the table keeps the places. `joined` draws lines between the points, dotted or
+    dashed by the role; `horizontal` exchanges the axes of values and places.
+    """
+    chosen = list(_each_series(table, series, look))
+    for number, (name, rows, style) in enumerate(chosen):
+        style = {"marker": "o", "capsize": 2, **style, **point}
+        style["linestyle"] = style.get("linestyle", "-") if joined else "none"
+        places = _dodged(ax, rows[x], dodge * (number - (len(chosen) - 1) / 2), horizontal)
+        value = rows[y].to_numpy(float)
+        bars = np.abs(np.array([value - rows["low"], rows["high"] - value])) if _has_interval(rows) else None
+        if horizontal:
+            ax.errorbar(value, places, xerr=bars, label=str(name), **style)
+        else:
+            ax.errorbar(places, value, yerr=bars, label=str(name), **style)
+
+
+def bars(
+    ax: Axes,
+    table: pd.DataFrame,
+    x: str,
+    series: str | None = None,
+    *,
+    y: str = "value",
+    look: Mapping | None = None,
+    horizontal: bool = False,
+    **bar,
+) -> None:
+    """Draw a bar for every category of `x`, side by side for several series, with error bars (low, high)."""
+    single = series is None
+    rows_of = [("", table, {"color": ROLES[table["what"].iloc[0]]["color"]})] if single else []
+    chosen = rows_of or list(_each_series(table, series, look))
+    categories = list(dict.fromkeys(table[x]))
+    width = 0.8 / len(chosen)
+    for number, (name, rows, style) in enumerate(chosen):
+        places = np.array([categories.index(entry) for entry in rows[x]]) + width * (number - (len(chosen) - 1) / 2)
+        value = rows[y].to_numpy(float)
+        error = np.abs(np.array([value - rows["low"], rows["high"] - value])) if _has_interval(rows) else None
+        draw = ax.barh if horizontal else ax.bar
+        label = {} if single else {"label": str(name)}
+        draw(
+            places,
+            value,
+            width,
+            color=style["color"],
+            **{"xerr" if horizontal else "yerr": error},
+            capsize=2,
+            **label,
+            **bar,
+        )
+    ticks = ax.set_yticks if horizontal else ax.set_xticks
+    ticks(range(len(categories)), [str(entry) for entry in categories])
+    ax.grid(False, axis="y" if horizontal else "x")
+
+
+def matrix(
+    ax: Axes,
+    table: pd.DataFrame,
+    rows: str,
+    columns: str,
+    *,
+    value: str = "value",
+    label: str,
+    cmap: str = DIVERGING,
+    limit: float | None = None,
+    colorbar: bool = True,
+    **image,
+) -> None:
+    """Draw the entries of a matrix as a map, rows downwards; a diverging map spans ±limit (the largest size else).
+
+    Entries that the table leaves out are 0.
+    """
+    entries = table.pivot(index=rows, columns=columns, values=value).fillna(0)
+    if cmap == DIVERGING:
+        limit = float(np.abs(entries.to_numpy()).max()) if limit is None else limit
+        image = {"vmin": -limit, "vmax": limit, **image}
+    bar = {"cbar_kws": {"label": label, "shrink": 0.85}} if colorbar else {"cbar": False}
+    sns.heatmap(entries, ax=ax, cmap=cmap, rasterized=True, **bar, **image)
+    ax.tick_params(rotation=0)
+
+
+def _each_series(table: pd.DataFrame, series: str, look: Mapping | None) -> Iterator[tuple]:
+    look = styles(table, series) if look is None else look
+    for name, rows in table.groupby(series, sort=False, dropna=True):
+        yield name, rows, dict(look[name])
+
+
+def _has_interval(rows: pd.DataFrame) -> bool:
+    return "low" in rows and bool(rows["low"].notna().any())
+
+
+def _dodged(ax: Axes, places, by: float, horizontal: bool) -> np.ndarray:
+    places = places.to_numpy(float)
+    steps = np.unique(places)
+    if by == 0 or len(steps) < 2:
+        return places
+    if (ax.get_yscale() if horizontal else ax.get_xscale()) == "log":
+        return places * np.exp(by * np.diff(np.log(steps)).min())
+    return places + by * np.diff(steps).min()
 
 
 def band(ax: Axes, x, y, low, high, *, color=MEASURED, label: str, **line) -> Line2D:
@@ -142,8 +377,8 @@ def label_end(ax: Axes, line: Line2D, text: str, **style) -> None:
     )
 
 
-def save(fig: Figure, name: str, context: runtime.Run) -> None:
-    """Write the figure as PNG and PDF, the numbers drawn in it as CSV, and what it was made from as JSON.
+def save(fig: Figure, name: str, context: runtime.Run, table: pd.DataFrame | None = None) -> None:
+    """Write the figure as PNG and PDF, the table that it was drawn from as CSV, and what it was made from as JSON.
 
     Byte for byte the same for the same figure, which keeps its layout and, as `saved_png`, the picture in 256 colours:
     a notebook shows that one, the smaller file. Raises ValueError for a name that the paper's FIGURES does not
@@ -156,7 +391,8 @@ def save(fig: Figure, name: str, context: runtime.Run) -> None:
     fig.set_layout_engine("none")  # it is laid out now, which every further drawing would repeat
     paths.write_atomically(folder / f"{name}.png", png)
     paths.write_atomically(folder / f"{name}.pdf", _drawn(fig, "pdf", {"CreationDate": None, "ModDate": None}))
-    paths.write_atomically(folder / f"{name}.csv", drawn_numbers(fig).encode())
+    text = drawn_numbers(fig) if table is None else csv_text(table)
+    paths.write_atomically(folder / f"{name}.csv", text.encode())
     paths.write_atomically(folder / f"{name}.json", (json.dumps(provenance(name, context), indent=1) + "\n").encode())
 
 
@@ -188,7 +424,7 @@ def provenance(name: str, context: runtime.Run) -> dict:
         "alt": context.figures[name],
         "slug": context.slug,
         "profile": context.label,
-        "settings": vars(context.cfg),
+        "settings": config.values(context.cfg),
         "seed": context.seed,
         "device": context.device,
         "versions": runtime.versions(),

@@ -1,11 +1,13 @@
 """Settings: profiles hold differences only, and every bad value is refused with what is allowed."""
 
+from dataclasses import dataclass
+
 import pytest
 from toy_config import ToyConfig
 
 from polysemanticity.base import config
 
-PROFILES = {"smoke": {"n_seeds": 2}, "default": {}, "broken": {"rate": 3}}
+PROFILES = {"smoke": {"n_seeds": 2}, "paper": {"rate": 3}}
 
 
 def resolve(profile="default", **overrides):
@@ -49,7 +51,7 @@ def test_bad_profiles():
     with pytest.raises(ValueError, match="profile 'smok' is unknown: .*; did you mean 'smoke'"):
         resolve("smok")
     with pytest.raises(ValueError, match="rate = 3.0: allowed is a number from 0 to 1"):
-        resolve("broken")
+        resolve("paper")
     with pytest.raises(ValueError, match="overrides = 3: allowed is a dictionary"):
         config.resolve(ToyConfig(), PROFILES, "default", 3)
 
@@ -71,3 +73,56 @@ def test_rows_show_what_differs():
     rows = {name: (value, default) for name, value, default, _ in config.rows(resolve("smoke"), ToyConfig())}
     assert rows["n_seeds"] == (2, 3)
     assert rows["rate"] == (0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Settings of a family."""
+
+    n_seeds: int = config.setting(5, "seeds of colours", low=1, smoke=2)
+    hue: float = config.setting(0.2, "a hue", low=0, high=1, paper=0.9)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Settings of another."""
+
+    n_seeds: int = config.setting(7, "seeds of shapes", low=1)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Settings of a paper with two families."""
+
+    threads: int = config.setting(1, "threads", low=1)
+    colour: Colour = config.family(Colour)
+    shape: Shape = config.family(Shape)
+
+
+def composed(profile="default", overrides=None):
+    return config.resolve(Composed(), {}, profile, overrides or {})
+
+
+def test_families_have_their_own_settings_and_profiles():
+    assert composed("smoke").colour.n_seeds == 2 and composed("smoke").shape.n_seeds == 7
+    assert composed("paper").colour.hue == 0.9
+    assert composed(overrides={"shape.n_seeds": 1}).shape.n_seeds == 1
+    assert composed("smoke", {"colour.n_seeds": 9}).colour.n_seeds == 9
+
+
+def test_a_short_name_will_do_where_it_is_unique():
+    assert composed(overrides={"hue": 0.5}).colour.hue == 0.5
+    with pytest.raises(ValueError, match=r"field 'n_seeds' is in several families: .* colour.n_seeds, shape.n_seeds"):
+        composed(overrides={"n_seeds": 2})
+    with pytest.raises(ValueError, match="field 'colour.hue' is given twice, as 'colour.hue' too|given twice"):
+        composed(overrides={"hue": 0.5, "colour.hue": 0.6})
+    with pytest.raises(ValueError, match=r"field 'hew' is unknown: .*; did you mean 'colour.hue'"):
+        composed(overrides={"hew": 0.5})
+    with pytest.raises(ValueError, match=r"colour.hue = 3.0: allowed is a number from 0 to 1"):
+        composed(overrides={"hue": 3})
+
+
+def test_values_and_rows_have_full_names():
+    assert config.names(Composed()) == ["threads", "colour.n_seeds", "colour.hue", "shape.n_seeds"]
+    assert config.values(composed("smoke"))["colour.n_seeds"] == 2
+    assert ("colour.n_seeds", 2, 5, "seeds of colours") in config.rows(composed("smoke"), Composed())

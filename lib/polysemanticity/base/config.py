@@ -1,46 +1,84 @@
-"""Settings of a notebook: a frozen dataclass whose defaults are the default profile, and profiles that hold
-differences only."""
+"""Settings: frozen dataclasses, one for each family of experiments, whose defaults are the default profile.
+
+A field says what it means, what it allows, and what it is in the other profiles. A paper's `Config` is made of its
+families' settings (`family`), with names such as `collisions.n_seeds`; the last part will do where it is unique.
+"""
 
 import dataclasses
 import difflib
 import json
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+PROFILES = ("smoke", "default", "paper")
 LONGEST = 300  # characters of a value that an error shows
+_SAME = object()
 
 
-def setting(default, help: str, low: float | None = None, high: float | None = None, choices: tuple | None = None):
-    """Return a dataclass field that carries its one-sentence meaning and what values it allows.
+def setting(
+    default, help: str, low: float | None = None, high: float | None = None, choices: tuple | None = None, *,
+    smoke=_SAME, paper=_SAME,
+):  # fmt: skip
+    """Return a dataclass field that carries its one-sentence meaning, what values it allows, and those of the profiles.
 
-    `low` and `high` are inclusive and hold for every element of a tuple; `choices` lists the allowed values.
+    `low` and `high` are inclusive and hold for every element of a tuple; `choices` lists the allowed values. `smoke`
+    and `paper` are the values in these profiles where they differ from the default.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+    profiles = {name: value for name, value in (("smoke", smoke), ("paper", paper)) if value is not _SAME}
+    metadata = {"help": help, "low": low, "high": high, "choices": choices, "profiles": profiles}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def family(settings: type):
+    """Return a dataclass field that holds the settings of a family of experiments."""
+    return dataclasses.field(default_factory=settings)
 
 
 def resolve(defaults, profiles: Mapping[str, Mapping], profile: str, overrides: Mapping):
     """Return `defaults` (a frozen dataclass of settings) with the profile's and then the caller's differences applied.
 
     Raises ValueError naming the field, its value and what is allowed for an unknown profile or field (with the nearest
-    name),
-    a wrong type or a value out of range.
+    name), a short name that several families have, a field given twice, a wrong type or a value out of range.
     """
-    if profile not in profiles:
-        raise ValueError(_unknown("profile", profile, profiles))
+    if profile not in PROFILES:
+        raise ValueError(_unknown("profile", profile, PROFILES))
     if not isinstance(overrides, Mapping):
         raise ValueError(f"overrides = {overrides!r}: allowed is a dictionary of field names and values")
-    fields = {field.name: field for field in dataclasses.fields(defaults)}
-    kinds = typing.get_type_hints(type(defaults))
-    changes = {}
-    for name, value in {**profiles[profile], **overrides}.items():
-        if name not in fields:
-            raise ValueError(_unknown("field", name, fields))
-        changes[name] = _checked(name, value, kinds[name], fields[name].metadata)
-    cfg = dataclasses.replace(defaults, **changes)
-    for name, field in fields.items():
-        _checked(name, getattr(cfg, name), kinds[name], field.metadata)
+    known = {name: field for name, field, _, _ in _fields(defaults)}
+    kinds = {name: kind for name, _, kind, _ in _fields(defaults)}
+    changes = {name: f.metadata["profiles"][profile] for name, f in known.items() if profile in f.metadata["profiles"]}
+    changes |= {full_name(name, known): value for name, value in profiles.get(profile, {}).items()}
+    own = {}
+    for short, value in overrides.items():
+        name = full_name(short, known)
+        if name in own:
+            raise ValueError(f"field {name!r} is given twice, as {short!r} too: allowed is once")
+        own[name] = value
+    checked = {
+        name: _checked(name, value, kinds[name], known[name].metadata) for name, value in {**changes, **own}.items()
+    }
+    cfg = _replaced(defaults, checked)
+    for name, field, kind, value in _fields(cfg):
+        _checked(name, value, kind, field.metadata)
     return cfg
+
+
+def names(cfg) -> list[str]:
+    """Return the full names of all settings, e.g. `collisions.n_seeds`."""
+    return [name for name, *_ in _fields(cfg)]
+
+
+def full_name(name: str, known) -> str:
+    """Return the full name of a field that is given by it or by its last part; ValueError if it is not one field's."""
+    if name in known:
+        return name
+    found = [full for full in known if full.rpartition(".")[2] == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"field {_shown(name)} is in several families: allowed is one of {', '.join(found)}")
+    raise ValueError(_unknown("field", name, known))
 
 
 def parse(text: str) -> tuple[str, object]:
@@ -56,16 +94,42 @@ def parse(text: str) -> tuple[str, object]:
 
 def rows(cfg, defaults) -> list[tuple[str, object, object, str]]:
     """Return (name, value, value in the default profile, meaning) of every setting, for display."""
-    return [
-        (field.name, getattr(cfg, field.name), getattr(defaults, field.name), field.metadata.get("help", ""))
-        for field in dataclasses.fields(cfg)
-    ]
+    usual = {name: value for name, _, _, value in _fields(defaults)}
+    return [(name, value, usual[name], field.metadata.get("help", "")) for name, field, _, value in _fields(cfg)]
+
+
+def values(cfg) -> dict[str, object]:
+    """Return every setting by its full name."""
+    return {name: value for name, _, _, value in _fields(cfg)}
+
+
+def _fields(cfg, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field, object, object]]:
+    """Every setting: (full name, field, type, value), those of families by `family.field`."""
+    kinds = typing.get_type_hints(type(cfg))
+    for field in dataclasses.fields(cfg):
+        value = getattr(cfg, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _fields(value, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", field, kinds[field.name], value
+
+
+def _replaced(cfg, changes: Mapping[str, object]):
+    """The settings with some of them, by their full names, changed."""
+    own = {name: value for name, value in changes.items() if "." not in name}
+    for field in dataclasses.fields(cfg):
+        inner = {name[len(field.name) + 1 :]: v for name, v in changes.items() if name.startswith(f"{field.name}.")}
+        if inner:
+            own[field.name] = _replaced(getattr(cfg, field.name), inner)
+    return dataclasses.replace(cfg, **own)
 
 
 def _unknown(kind: str, name: str, known) -> str:
-    nearest = difflib.get_close_matches(str(name), list(known), n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"{kind} {_shown(name)} is unknown: allowed is one of {', '.join(map(str, known))}{hint}"
+    known = list(map(str, known))
+    near = {full.rpartition(".")[2]: full for full in reversed(known)} | {full: full for full in known}
+    nearest = difflib.get_close_matches(str(name), list(near), n=1)
+    hint = f"; did you mean {near[nearest[0]]!r}?" if nearest else ""
+    return f"{kind} {_shown(name)} is unknown: allowed is one of {', '.join(known)}{hint}"
 
 
 def _shown(value) -> str:

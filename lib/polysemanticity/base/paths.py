@@ -13,6 +13,33 @@ PACKAGE = Path(__file__).resolve().parent.parent
 ROOT = PACKAGE.parent.parent  # of the checkout
 
 
+def check_checkout(folder: Path | None = None) -> None:
+    """Raise RuntimeError where `folder` (the current one) lies in another checkout than this package's.
+
+    A notebook that is opened in one copy of the collection would else run the code of another without a word.
+    """
+    folder = (folder or Path.cwd()).resolve()
+    for place in (folder, *folder.parents):
+        other = place / "lib" / PACKAGE.name
+        if (other / "__init__.py").exists():
+            if other != PACKAGE:
+                raise RuntimeError(
+                    f"this folder belongs to the checkout {place}, but {PACKAGE.name} was loaded from {PACKAGE}: start "
+                    f"Python in the environment of this checkout (./run_all.sh --setup makes it)"
+                )
+            return
+
+
+def checkout() -> Path:
+    """The folder of the collection that this package belongs to; RuntimeError where it is installed by itself."""
+    if not (ROOT / "notebooks").is_dir() and "POLYSEMANTICITY_HOME" not in os.environ:
+        raise RuntimeError(
+            f"{PACKAGE.name} is installed by itself in {PACKAGE}: run me in a checkout of the collection, "
+            "which has the notebooks"
+        )
+    return ROOT
+
+
 def home() -> Path:
     """The folder that notebooks are read from and figures published to; `POLYSEMANTICITY_HOME` names another."""
     return Path(os.environ.get("POLYSEMANTICITY_HOME", ROOT))

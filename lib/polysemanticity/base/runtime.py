@@ -14,7 +14,7 @@ from types import ModuleType
 import torch
 from threadpoolctl import threadpool_limits
 
-from polysemanticity.base import config
+from polysemanticity.base import config, paths
 from polysemanticity.base.checks import check
 
 CLUSTER = "POLYSEMANTICITY_DASK"  # in the environment: the Dask scheduler whose workers compute, if there is one
@@ -32,6 +32,8 @@ class Run:
     device: str
     overrides: Mapping = field(default_factory=dict)
     figures: Mapping = field(default_factory=dict)  # name -> alt text of every figure that the notebook writes
+    claims: dict = field(default_factory=dict)  # id -> the claim, with its rule, of every row that the notebook judges
+    rows: dict = field(default_factory=dict)  # id -> the row of every claim that was judged so far
 
     @property
     def label(self) -> str:
@@ -48,13 +50,15 @@ def start(paper: ModuleType, *, profile: str, seed: int, device: str, overrides:
     """Return the Run of the paper module `papers.<slug>` with its settings resolved and its device present.
 
     Raises ValueError for an unknown profile, field or device, a value that is not allowed, or CUDA asked for and
-    absent; where a cluster computes, its workers need CUDA, not this process.
+    absent; where a cluster computes, its workers need CUDA, not this process. Raises RuntimeError in a folder of
+    another checkout than the one that this package was loaded from.
     """
     check(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0, "seed", seed, "an integer of at least 0")
-    cfg = config.resolve(paper.Config(), paper.PROFILES, profile, overrides)
+    paths.check_checkout()
+    cfg = config.resolve(paper.Config(), getattr(paper, "PROFILES", {}), profile, overrides)
     elsewhere = device == "cuda" and os.environ.get(CLUSTER)
     chosen = device if elsewhere else _device(device)
-    return Run(paper.SLUG, profile, cfg, seed, str(chosen), dict(overrides), dict(paper.FIGURES))
+    return Run(paper.SLUG, profile, cfg, seed, str(chosen), dict(overrides), dict(paper.FIGURES), dict(paper.CLAIMS))
 
 
 def device(name: str = "auto") -> torch.device:

@@ -151,18 +151,16 @@ def listing(papers: dict[str, Path]) -> str:
 def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dict) -> list[Job]:
     """Return the jobs with their parameters checked: a bad value is refused before anything runs."""
     modules = {slug: declared(slug, path) for slug, path in papers.items()}
-    fields = {slug: {field.name for field in dataclasses.fields(paper.Config)} for slug, paper in modules.items()}
+    fields = {slug: config.names(paper.Config()) for slug, paper in modules.items()}
+    everything = sorted(set().union(*fields.values()))
+    check(bool(everything) or not overrides, "--set", ", ".join(overrides), "no settings: a guide has none")
     for name in overrides:
-        if not any(name in known for known in fields.values()):
-            everything = sorted(set().union(*fields.values()))
-            nearest = difflib.get_close_matches(name, everything, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            allowed = f"one of {', '.join(everything)}" if everything else "none in a guide"
-            raise ValueError(f"field {name!r} is unknown: allowed is {allowed}{hint}")
+        if not any(_meant(name, known) for known in fields.values()):
+            config.full_name(name, everything)
     scratch = paths.cache() / "staging"
     jobs = []
     for slug, source in papers.items():
-        own = {name: value for name, value in overrides.items() if name in fields[slug]}
+        own = {name: value for name, value in overrides.items() if _meant(name, fields[slug])}
         device = "cpu" if options.dask else options.device  # the cluster has checked it
         runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=device, overrides=own)
         asked = {"profile": options.profile, "seed": options.seed, "device": options.device, "overrides": own}
@@ -173,6 +171,11 @@ def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dic
         sockets = Path(tempfile.gettempdir()) / f"kernel-{staging.name[-8:]}"
         jobs.append(Job(slug, source, modules[slug], staging, sockets, parameters))
     return jobs
+
+
+def _meant(name: str, known: list[str]) -> bool:
+    """Whether a name, full or short, may be a setting among those known."""
+    return name in known or any(full.rpartition(".")[2] == name for full in known)
 
 
 def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], changed: bool) -> int:

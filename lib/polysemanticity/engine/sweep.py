@@ -23,6 +23,7 @@ import numpy as np
 
 from polysemanticity.base import checkpoints, paths, runtime
 from polysemanticity.base.checks import check
+from polysemanticity.base.results import Results
 from polysemanticity.engine import cluster, codedigest, processes, store
 
 MOST_LOCKS = 500  # that one process holds at once: each is an open file
@@ -40,6 +41,21 @@ def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], cont
     results = _completed(tasks, context, _Task.stored)
     values = [results[task.key] for task in tasks]
     return [values[start : start + len(seeds)] for start in range(0, len(values), len(seeds))]
+
+
+def over(
+    worker: Callable, configs: Mapping | Sequence[Mapping], run_: runtime.Run, seeds: Sequence[int] | int | None = None
+) -> Results:
+    """Return the worker's results with their configurations, computed as by `run`.
+
+    One result for each configuration, with the run's seed. With `seeds` (some, or how many from the run's on) a list of
+    results for each configuration. `configs` may be a single configuration: one result with it.
+    """
+    configs = [configs] if isinstance(configs, Mapping) else list(configs)
+    if seeds is None:
+        return Results(configs, [row[0] for row in run(worker, configs, [run_.seed], run_)])
+    chosen = range(run_.seed, run_.seed + seeds) if isinstance(seeds, int) else seeds
+    return Results(configs, run(worker, configs, chosen, run_))
 
 
 def each(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], context: runtime.Run) -> Iterator[dict]:

@@ -40,6 +40,8 @@ def create(slug: str, title: str | None = None) -> list[Path]:
         paths.ROOT / "notebooks" / name: "notebook.ipynb",
         package / "__init__.py": "package.py",
         package / "overlaps.py": "overlaps.py",
+        package / "figures" / "__init__.py": "figures_face.py",
+        package / "figures" / "overlaps.py": "figures.py",
         tests: "test_paper.py",
     }
     words = {"my_paper": slug, "A paper of mine": title, "XX-": f"{_prefix(slug)}-"}

@@ -1,0 +1,124 @@
+"""Estimates with their intervals: means, counts, shares, slopes and rank correlations, of one sample or of many.
+
+An interval is at the level of 95 % unless another is asked for. Functions that take an `axis` return arrays, one
+estimate for each of the other places; along a single axis they return plain numbers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from polysemanticity.base.checks import check
+
+
+class Estimate(NamedTuple):
+    """A measured value and the ends of its interval: three numbers, or three arrays of one shape."""
+
+    value: float | np.ndarray
+    low: float | np.ndarray
+    high: float | np.ndarray
+
+    def at(self, place) -> "Estimate":
+        """Return the estimate at one place, or at some places, of an estimate of arrays."""
+        return Estimate(*(_plain(np.asarray(part)[place]) for part in self))
+
+    def over(self, unit) -> "Estimate":
+        """Return the estimate divided by a positive unit, which is taken as exact."""
+        check(bool(np.all(np.asarray(unit) > 0)), "unit", unit, "above 0")
+        return Estimate(*(part / unit for part in self))
+
+    def columns(self) -> dict[str, float | np.ndarray]:
+        """Return the estimate as columns of a table: `value`, `low` and `high`."""
+        return self._asdict()
+
+
+def exact(value, error=0.0) -> Estimate:
+    """Return the estimate of a calculation: the value with its numerical error on either side."""
+    value, error = np.asarray(value, dtype=float), np.asarray(error, dtype=float)
+    return Estimate(_plain(value), _plain(value - error), _plain(value + error))
+
+
+def mean(samples, axis: int = -1, level: float = 0.95) -> Estimate:
+    """Return mean and t interval over independent samples (seeds, images) along one axis.
+
+    Raises ValueError for fewer than two samples, and for values that are not finite.
+    """
+    samples = _samples(samples, axis)
+    n = samples.shape[axis]
+    middle = samples.mean(axis)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * stats.sem(samples, axis)
+    return Estimate(_plain(middle), _plain(middle - half), _plain(middle + half))
+
+
+def bootstrap(statistic: Callable, samples, rng, n: int = 2000, level: float = 0.95) -> Estimate:
+    """Return statistic(samples) and its bootstrap percentile interval; samples are redrawn along the first axis."""
+    samples = np.asarray(samples)
+    check(len(samples) >= 2, "samples", samples, "at least two samples")
+    draws = [statistic(samples[rng.integers(len(samples), size=len(samples))]) for _ in range(n)]
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(float(statistic(samples)), float(low), float(high))
+
+
+def poisson(total: int, n_runs: int, level: float = 0.95) -> Estimate:
+    """Return the mean count per run and its exact (Garwood) interval from the total count over `n_runs` runs."""
+    check(total >= 0, "total", total, "a count of at least 0")
+    check(n_runs >= 1, "n_runs", n_runs, "at least one run")
+    low = stats.chi2.ppf((1 - level) / 2, 2 * total) / 2 if total > 0 else 0.0
+    high = stats.chi2.ppf((1 + level) / 2, 2 * total + 2) / 2
+    return Estimate(total / n_runs, float(low / n_runs), float(high / n_runs))
+
+
+def counts(counted, unit: float = 1.0, level: float = 0.95) -> Estimate:
+    """Return the mean of counts, in units of `unit`, and its t interval over the runs.
+
+    Where nothing was counted the interval is the exact one of Poisson counts, as no spread is no certainty.
+    """
+    counted = np.asarray(counted)
+    found = mean(counted, level=level) if counted.any() else poisson(0, counted.size, level)
+    return found.over(unit)
+
+
+def proportion(successes: int, trials: int, level: float = 0.95) -> Estimate:
+    """Return the share of successes and its exact (Clopper–Pearson) interval."""
+    allowed = "0 <= successes <= trials"
+    check(trials >= 1 and 0 <= successes <= trials, "successes, trials", (successes, trials), allowed)
+    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(confidence_level=level, method="exact")
+    return Estimate(successes / trials, float(interval.low), float(interval.high))
+
+
+def slope(x, y) -> Estimate:
+    """Return the slope of the least-squares line with its 95 % t interval."""
+    fit = stats.linregress(x, y)
+    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    return Estimate(float(fit.slope), float(fit.slope - half), float(fit.slope + half))
+
+
+def row_of_extreme_mean(samples, least: bool = True) -> Estimate:
+    """Return the 95 % t interval [over the last axis] of the row with the smallest, or largest, mean.
+
+    The row is chosen by its own data, so that the interval covers that row's mean less often than 95 %: for rules that
+    every row has to meet, where this errs against the claim.
+    """
+    rows = np.asarray(samples, dtype=float)
+    rows = rows.reshape(-1, rows.shape[-1])
+    return mean(rows[rows.mean(-1).argmin() if least else rows.mean(-1).argmax()])
+
+
+def join(estimates: Sequence[Estimate]) -> Estimate:
+    """Return estimates of single numbers as one estimate of arrays, in their order."""
+    return Estimate(*np.array(estimates, dtype=float).reshape(-1, 3).T)
+
+
+def _plain(value):
+    value = np.asarray(value)
+    return float(value) if value.ndim == 0 else value
+
+
+def _samples(samples, axis: int) -> np.ndarray:
+    samples = np.asarray(samples, dtype=float)
+    there = -samples.ndim <= axis < samples.ndim
+    check(there and samples.shape[axis] >= 2, "samples", samples.shape, "at least two samples along the axis")
+    check(bool(np.isfinite(samples).all()), "samples", samples, "finite numbers")
+    return samples
