@@ -1,29 +1,40 @@
-"""Verdicts follow the rule and nothing else; intervals cover what they say."""
+"""Verdicts follow the rule and nothing else, and rows say whose statement was judged, how, and on what."""
 
 import dataclasses
 import json
 import math
 
-import numpy as np
+import jsonschema
 import pytest
 
-from polysemanticity import claims
+from polysemanticity import claims, intervals
 from polysemanticity.base import paths
-from polysemanticity.claims import Claim, Estimate
+from polysemanticity.claims import Claim, Estimate, Measured
 
 CLAIM = Claim(
     "TO-01", "slopes are one", "Nobody 2026, Fig. 1", "slope 1", {"slope": (0.9, 1.1)}, "a tenth is what a reader can see.",
-    corrected={"other slope": (1.9, math.inf)}, correction="the other slope is two",
+    corrected={"other slope": (1.9, math.inf)}, correction="the other slope is two", whose="implied",
+    known="a pilot at half the size", figure="fig1_toy",
 )  # fmt: skip
-PLAIN = dataclasses.replace(CLAIM, corrected=None, correction="")
+PLAIN = dataclasses.replace(CLAIM, id="TO-02", corrected=None, correction="", known="")
+
+
+@pytest.fixture
+def run(toy_run):
+    """A run of a paper that claims both."""
+    return dataclasses.replace(toy_run, claims={"TO-01": CLAIM, "TO-02": PLAIN})
+
+
+def judged(run, claim, **quantities):
+    return claims.judge(claim, Measured(quantities, "95 % t, 5 seeds", "n = 3", "because"), run)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "outcome"),
     [(0.95, 1.05, "holds"), (0.9, 1.1, "holds"), (1.2, 1.3, "fails"), (0.5, 0.8, "fails"), (1.0, 1.2, "unclear"), (0, 2, "unclear")],
 )  # fmt: skip
-def test_interval_decides(toy_run, low, high, outcome):
-    row = claims.verdict(PLAIN, {"slope": Estimate((low + high) / 2, low, high)}, toy_run, error="95 % t, 5 seeds")
+def test_interval_decides(run, low, high, outcome):
+    row = judged(run, "TO-02", slope=Estimate((low + high) / 2, low, high))
     assert row["verdict"] == outcome
     assert row["interval"] == {"slope": [low, high]}
 
@@ -38,115 +49,87 @@ def test_interval_decides(toy_run, low, high, outcome):
         ((1.0, 1.2), (1.8, 2.1), "unclear"),
     ],
 )
-def test_correction(toy_run, printed, corrected, outcome):
-    measured = {
-        name: Estimate(low, low, high) for name, (low, high) in (("slope", printed), ("other slope", corrected))
-    }
-    assert claims.verdict(CLAIM, measured, toy_run, error="exact")["verdict"] == outcome
+def test_correction(run, printed, corrected, outcome):
+    found = {name: Estimate(low, low, high) for name, (low, high) in (("slope", printed), ("other slope", corrected))}
+    assert judged(run, "TO-01", **found)["verdict"] == outcome == claims.verdict_of(CLAIM, found)
 
 
 def test_one_failing_quantity_fails_the_claim():
     rule = {"a": (0, 1), "b": (0, 1)}
     inside, outside, across = Estimate(0.5, 0.4, 0.6), Estimate(2, 2, 2), Estimate(1, 0.5, 1.5)
-    assert claims.judge(rule, {"a": inside, "b": inside}) == "holds"
-    assert claims.judge(rule, {"a": across, "b": outside}) == "fails"
-    assert claims.judge(rule, {"a": across, "b": inside}) == "unclear"
+    assert claims.of_rule(rule, {"a": inside, "b": inside}) == "holds"
+    assert claims.of_rule(rule, {"a": across, "b": outside}) == "fails"
+    assert claims.of_rule(rule, {"a": across, "b": inside}) == "unclear"
 
 
-def test_smoke_judges_nothing(toy_run):
-    row = claims.verdict(
-        PLAIN, {"slope": claims.exact(1)}, dataclasses.replace(toy_run, profile="smoke"), error="exact"
-    )
+def test_smoke_judges_nothing(run):
+    row = judged(dataclasses.replace(run, profile="smoke"), "TO-02", slope=intervals.exact(1))
     assert row["verdict"] == "not tested" and "smoke" in row["note"]
 
 
-def test_rows_are_saved_by_id_with_the_promised_keys(toy_run):
-    rows = [
-        claims.not_tested(dataclasses.replace(CLAIM, id="TO-02"), "needs a network", toy_run),
-        claims.verdict(CLAIM, {"slope": claims.exact(1)}, toy_run, error="exact", figure="fig1_toy"),
-    ]
-    claims.save(rows, toy_run)
+def test_rows_are_saved_by_id_and_fit_the_schema(run):
+    claims.not_tested("TO-02", "needs a network", run)
+    judged(run, "TO-01", slope=intervals.exact(1), **{"other slope": Estimate(2, 1, math.inf)})
+    claims.save(run)
     saved = json.loads((paths.figures("toy") / "claims.json").read_text())
-    assert [row["id"] for row in saved] == ["TO-01", "TO-02"]
-    assert saved[0]["correction"] == "the other slope is two"
-    promised = {
-        "id",
-        "claim",
-        "source",
-        "paper",
-        "measured",
-        "interval",
-        "rule",
-        "verdict",
-        "note",
-        "profile",
-        "figure",
-    }
-    assert all(promised <= row.keys() for row in saved)
-    assert all(row["verdict"] in claims.VERDICTS for row in saved)
-    assert saved[0]["rule"] == (
+    jsonschema.validate(saved, claims.SCHEMA)
+    first, second = saved
+    assert (first["id"], second["id"]) == ("TO-01", "TO-02")
+    assert first["whose"] == "implied" and not first["blind"] and first["known"] == "a pilot at half the size"
+    assert first["scale"] == "n = 3" and first["figure"] == "fig1_toy" and first["interval"]["other slope"] == [1, None]
+    assert second["verdict"] == "not tested" and second["note"] == "needs a network" and second["blind"]
+    assert first["rule"] == (
         "slope in [0.9, 1.1]. a tenth is what a reader can see. "
         "Corrected: the other slope is two (other slope ≥ 1.9)."
     )  # fmt: skip
+    assert first["bands"] == {"printed": {"slope": [0.9, 1.1]}, "corrected": {"other slope": [1.9, None]}}
+
+
+def test_what_was_published_is_read_back(run, tmp_path, monkeypatch):
+    assert claims.published("toy") == []
+    row = judged(run, "TO-02", slope=intervals.exact(1))
+    monkeypatch.setenv("POLYSEMANTICITY_OUT", str(tmp_path))
+    claims.save(run)
+    monkeypatch.setenv("POLYSEMANTICITY_HOME", str(tmp_path))
+    assert claims.published("toy") == [row]
+
+
+def test_a_claim_that_is_judged_again_has_one_row(run):
+    judged(run, "TO-02", slope=intervals.exact(1))
+    judged(run, "TO-02", slope=intervals.exact(3))
+    assert [row["verdict"] for row in run.rows.values()] == ["fails"]
+
+
+def test_a_notebook_shows_verdict_numbers_rule_and_what_was_known(run):
+    row = judged(run, "TO-01", slope=Estimate(1.3, 1.2, 1.4), **{"other slope": intervals.exact(2)})
+    data, metadata = row._repr_mimebundle_()
+    text = data["text/markdown"]
+    for part in ("TO-01 ✓* holds with a correction", "| slope | 1.3 | 1.2 … 1.4 | in [0.9, 1.1] |", "≥ 1.9", "because",
+                 "Corrected: the other slope is two", "Not blind: a pilot", "n = 3"):  # fmt: skip
+        assert part in text
+    assert metadata["polysemanticity"] == {"claim": "TO-01"}
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda run: claims.verdict(PLAIN, {}, run, error="exact"), "allowed is a dictionary that has 'slope'"),
-        (lambda run: claims.verdict(PLAIN, {"slope": Estimate(1, 2, 3)}, run, error="exact"), "low <= value <= high"),
-        (lambda run: claims.verdict(PLAIN, {"slope": Estimate(math.nan, 0, 1)}, run, error="e"), "without NaN"),
-        (
-            lambda run: claims.verdict(PLAIN, {"slope": claims.exact(1)}, run, error=" "),
-            "which error the intervals give",
-        ),
-        (
-            lambda run: claims.verdict(PLAIN, {"slope": claims.exact(1)}, run, error="e", figure="fig9"),
-            "figure = 'fig9'",
-        ),
-        (lambda run: claims.not_tested(PLAIN, "", run), "why = '': allowed is a statement of what is missing"),
-        (lambda run: claims.save([{"id": "a"}, {"id": "a"}], run), "each claim once"),
+        (lambda run: judged(run, "TO-02"), "allowed is a dictionary that has 'slope'"),
+        (lambda run: judged(run, "TO-02", slope=Estimate(1, 2, 3)), "low <= value <= high"),
+        (lambda run: judged(run, "TO-02", slope=Estimate(math.nan, 0, 1)), "without NaN"),
+        (lambda run: judged(run, "TO-09", slope=intervals.exact(1)), "claim_id = 'TO-09': allowed is one of TO-01, TO-02"),
+        (lambda run: claims.judge("TO-02", Measured({"slope": intervals.exact(1)}, " ", ""), run), "which error"),
+        (lambda run: claims.not_tested("TO-02", "", run), "why = '': allowed is a statement of what is missing"),
         (lambda run: dataclasses.replace(PLAIN, rule={}), "at least one quantity"),
         (lambda run: dataclasses.replace(PLAIN, rule={"slope": (1, 1)}), "low < high"),
-        (lambda run: claims.mean_interval([1.0]), "at least two samples"),
-        (lambda run: claims.mean_interval([1.0, math.nan]), "finite numbers"),
-        (lambda run: claims.proportion_interval(3, 2), "0 <= successes <= trials"),
-        (lambda run: claims.poisson_interval(-1, 2), "a count of at least 0"),
+        (lambda run: dataclasses.replace(PLAIN, whose="theirs"), "whose = 'theirs': allowed is one of printed, implied"),
     ],
-)
-def test_bad_input(toy_run, call, message):
+)  # fmt: skip
+def test_bad_input(run, call, message):
     with pytest.raises(ValueError, match=message):
-        call(toy_run)
+        call(run)
 
 
-def coverage(interval, truth, draws):
-    return np.mean([low <= truth <= high for _, low, high in (interval(draw) for draw in draws)])
-
-
-def test_intervals_cover_planted_truth():
-    rng = np.random.default_rng(0)
-    assert 0.93 < coverage(claims.mean_interval, 3.0, rng.normal(3, 2, (2000, 5))) < 0.97
-    poisson = coverage(lambda draw: claims.poisson_interval(int(draw.sum()), 8), 1.7, rng.poisson(1.7, (2000, 8)))
-    assert 0.94 < poisson <= 0.99  # exact intervals cover at least their level
-    share = coverage(lambda draw: claims.proportion_interval(int(draw.sum()), 30), 0.8, rng.random((2000, 30)) < 0.8)
-    assert 0.94 < share <= 0.99
-    boot = coverage(lambda draw: claims.bootstrap_interval(np.median, draw, rng, n=300), 0, rng.normal(size=(300, 60)))
-    assert 0.90 < boot < 0.99
-
-
-def test_known_intervals():
-    assert claims.mean_interval([1, 2, 3]) == pytest.approx((2, 2 - 2.4841, 2 + 2.4841), abs=1e-4)
-    assert claims.poisson_interval(0, 1).high == pytest.approx(3.6889, abs=1e-4)
-    assert claims.exact(2, 0.5) == (2, 1.5, 2.5)
-
-
-def test_the_worst_row():
-    assert claims.worst([[1.0, 2.0], [0.0, 0.5]]).value == 0.25
-    assert claims.worst([[1.0, 2.0], [0.0, 0.5]], least=False).value == 1.5
-
-
-def test_counts_of_nothing_are_not_certain():
-    none = claims.count_interval(np.zeros(10), unit=2.0)
-    assert none.value == none.low == 0 and none.high == pytest.approx(claims.poisson_interval(0, 10).high / 2)
-    some = claims.count_interval([1, 2, 3, 2], unit=2.0)
-    assert some == pytest.approx(np.array(claims.mean_interval([1, 2, 3, 2])) / 2)
+def test_a_figure_that_nobody_declared_is_refused(run):
+    run.claims["TO-02"] = dataclasses.replace(PLAIN, figure="fig9")
+    with pytest.raises(ValueError, match="figure = 'fig9': allowed is one of fig1_toy"):
+        judged(run, "TO-02", slope=intervals.exact(1))

@@ -1,0 +1,86 @@
+"""Intervals cover what they say, along any axis."""
+
+import math
+
+import numpy as np
+import pytest
+
+from polysemanticity import intervals
+from polysemanticity.intervals import Estimate
+
+
+def coverage(interval, truth, draws):
+    return np.mean([low <= truth <= high for _, low, high in (interval(draw) for draw in draws)])
+
+
+def test_intervals_cover_planted_truth():
+    rng = np.random.default_rng(0)
+    assert 0.93 < coverage(intervals.mean, 3.0, rng.normal(3, 2, (2000, 5))) < 0.97
+    poisson = coverage(lambda draw: intervals.poisson(int(draw.sum()), 8), 1.7, rng.poisson(1.7, (2000, 8)))
+    assert 0.94 < poisson <= 0.99  # exact intervals cover at least their level
+    share = coverage(lambda draw: intervals.proportion(int(draw.sum()), 30), 0.8, rng.random((2000, 30)) < 0.8)
+    assert 0.94 < share <= 0.99
+    boot = coverage(lambda draw: intervals.bootstrap(np.median, draw, rng, n=300), 0, rng.normal(size=(300, 60)))
+    assert 0.90 < boot < 0.99
+    x = np.linspace(0, 1, 12)
+    lines = 2 * x + rng.normal(0, 0.5, (2000, 12))
+    assert 0.93 < coverage(lambda y: intervals.slope(x, y), 2.0, lines) < 0.97
+
+
+def test_known_intervals():
+    assert intervals.mean([1, 2, 3]) == pytest.approx((2, 2 - 2.4841, 2 + 2.4841), abs=1e-4)
+    assert intervals.poisson(0, 1).high == pytest.approx(3.6889, abs=1e-4)
+    assert intervals.exact(2, 0.5) == (2, 1.5, 2.5)
+
+
+def test_means_along_an_axis_are_the_means_of_its_rows():
+    samples = np.random.default_rng(1).normal(size=(3, 4, 5))
+    for axis in (0, 1, 2, -1):
+        whole, rows = intervals.mean(samples, axis), np.moveaxis(samples, axis, -1)
+        assert whole.value.shape == rows.shape[:-1]
+        for place in np.ndindex(rows.shape[:-1]):
+            np.testing.assert_allclose(np.array(whole.at(place)), intervals.mean(rows[place]), rtol=1e-13)
+
+
+def test_single_estimates_hold_plain_numbers():
+    for estimate in (intervals.mean([1, 2]), intervals.exact(1), intervals.mean(np.eye(3), 0).at(1)):
+        assert all(type(part) is float for part in estimate)
+
+
+def test_estimates_join_scale_and_fill_columns():
+    joined = intervals.join([Estimate(1, 0, 2), Estimate(3, 2, 4)])
+    assert [list(part) for part in joined] == [[1, 3], [0, 2], [2, 4]]
+    assert joined.at(1) == (3, 2, 4)
+    assert Estimate(2.0, 1.0, 4.0).over(2) == (1, 0.5, 2)
+    assert list(joined.columns()) == ["value", "low", "high"]
+
+
+def test_the_row_of_the_extreme_mean():
+    rows = [[1.0, 2.0], [0.0, 0.5]]
+    assert intervals.row_of_extreme_mean(rows).value == 0.25
+    assert intervals.row_of_extreme_mean(rows, least=False).value == 1.5
+
+
+def test_counts_of_nothing_are_not_certain():
+    none = intervals.counts(np.zeros(10), unit=2.0)
+    assert none.value == none.low == 0 and none.high == pytest.approx(intervals.poisson(0, 10).high / 2)
+    some = intervals.counts([1, 2, 3, 2], unit=2.0)
+    assert some == pytest.approx(np.array(intervals.mean([1, 2, 3, 2])) / 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: intervals.mean([1.0]), "at least two samples"),
+        (lambda: intervals.mean(np.ones((2, 3)), 2), "at least two samples along the axis"),
+        (lambda: intervals.mean([1.0, math.nan]), "finite numbers"),
+        (lambda: intervals.bootstrap(np.mean, [1.0], np.random.default_rng(0)), "at least two samples"),
+        (lambda: intervals.proportion(3, 2), "0 <= successes <= trials"),
+        (lambda: intervals.poisson(-1, 2), "a count of at least 0"),
+        (lambda: intervals.poisson(1, 0), "at least one run"),
+        (lambda: Estimate(1, 0, 2).over(0), "unit = 0: allowed is above 0"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
