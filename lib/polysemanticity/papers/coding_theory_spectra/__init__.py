@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from polysemanticity import papers
 from polysemanticity.base.config import setting
 from polysemanticity.networks import train
 from polysemanticity.papers.coding_theory_spectra import (
@@ -22,7 +23,7 @@ SLUG = "coding_theory_spectra"
 TITLE = "Understanding polysemanticity in neural networks through coding theory"
 PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 
-_FAMILIES = (
+FAMILIES = (
     dense_autoencoders,
     decoding,
     entropy,
@@ -35,8 +36,10 @@ _FAMILIES = (
     sparse_codes,
     vision,
 )
-FIGURES = {name: text for family in _FAMILIES for name, text in family.FIGURES.items()}
-CLAIMS = dict(sorted((name, claim) for family in _FAMILIES for name, claim in family.CLAIMS.items()))
+FIGURES = papers.figures(__file__) | {  # OLD: until every family's figures are functions
+    name: text for family in FAMILIES for name, text in getattr(family, "FIGURES", {}).items()
+}
+CLAIMS = dict(sorted((name, claim) for family in FAMILIES for name, claim in family.CLAIMS.items()))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""All figures of the paper: `fig…(table)` draws one from its table, and nothing else."""
