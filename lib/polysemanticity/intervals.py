@@ -95,6 +95,25 @@ def slope(x, y) -> Estimate:
     return Estimate(float(fit.slope), float(fit.slope - half), float(fit.slope + half))
 
 
+def common_slope(values, x, held_equal=None, level: float = 0.95) -> Estimate:
+    """Return the slope of values [x, sample] on x and its t interval, where every sample has its own constant.
+
+    A sample is what was followed over all x, such as a training seed. held_equal [x, sample]: a second regressor, such
+    as the loss, so that the slope is that at an equal value of it.
+    """
+    values, x = np.asarray(values, dtype=float), np.asarray(x, dtype=float)
+    check(values.ndim == 2 and len(values) == len(x), "values", values.shape, f"[x, sample] with {len(x)} x")
+    regressors = [np.broadcast_to(x[:, None], values.shape), *([] if held_equal is None else [np.asarray(held_equal)])]
+    design = np.stack([(column - column.mean(0)).ravel() for column in regressors], axis=1)
+    target = (values - values.mean(0)).ravel()
+    inverse = np.linalg.inv(design.T @ design)
+    coefficients = inverse @ design.T @ target
+    residual = target - design @ coefficients
+    dof = target.size - values.shape[1] - len(regressors)
+    half = stats.t.ppf((1 + level) / 2, dof) * np.sqrt(residual @ residual / dof * inverse[0, 0])
+    return Estimate(float(coefficients[0]), float(coefficients[0] - half), float(coefficients[0] + half))
+
+
 def row_of_extreme_mean(samples, least: bool = True) -> Estimate:
     """Return the 95 % t interval [over the last axis] of the row with the smallest, or largest, mean.
 
