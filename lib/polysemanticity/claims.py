@@ -160,6 +160,9 @@ def shown(row: Mapping) -> str:
     for quantity, value in row["measured"].items():
         low, high = row["interval"][quantity]
         interval = "" if low == high else f"{short(low)} … {short(high)}"
+        if quantity not in rules:
+            table.append(f"| {_cell(quantity)} | {short(value)} | {interval} | not judged |")
+            continue
         least, most = rules[quantity]
         band = _band_text(-math.inf if least is None else least, math.inf if most is None else most)
         table.append(f"| {_cell(quantity)} | {short(value)} | {interval} | {_cell(band)} |")
