@@ -1,17 +1,17 @@
-"""Workers and readers of the families causes, depth, co-occurrence, necessity, limits and of the playground."""
-
-import math
+"""Costs of collisions, other starts and hidden layers: the workers at the smallest sizes, and planted verdicts."""
 
 import numpy as np
 import pytest
-import torch
 
-from polysemanticity import claims, incidental
+from polysemanticity import claims, incidental, intervals, plots
 from polysemanticity.base import runtime
-from polysemanticity.papers.incidental_polysemanticity import causes, cooccurrence, depth, limits, necessity, playground
+from polysemanticity.base.results import Results
+from polysemanticity.papers.incidental_polysemanticity import causes
 
 CALL = {"seed": 0, "device": "cpu"}
 TOY = {**CALL, "n_features": 8, "n_neurons": 16, "l1": 0.3}
+SETTINGS = causes.Settings()
+EXACT, FREE = (incidental.expected_polysemantic(32, 64, model) for model in ("exclusive", "free"))
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +53,6 @@ def test_untied_networks_from_equal_starts_are_the_tied_one():
 def test_an_unknown_kind_is_named():
     with pytest.raises(ValueError, match="kind = 'cubic': allowed is one of linear, tied"):
         causes.hidden(**TOY, n_seeds=2, kind="cubic")
-    with pytest.raises(ValueError, match="kind = 'cubic': allowed is one of linear, l1 on weights"):
-        depth.two_layers(**TOY, n_seeds=2, kind="cubic")
-    with pytest.raises(ValueError, match="kind = 'cubic': allowed is linear or ReLU"):
-        necessity.autoencoder(**TOY, n_seeds=2, kind="cubic", n_steps=1)
-    with pytest.raises(ValueError, match="optimizer = 'cubic': allowed is one of gradient flow, AdamW"):
-        playground.ensemble(n_features=4, n_neurons=8, l1=0.3, noise=0, optimizer="cubic", n_seeds=2)
-    with pytest.raises(ValueError, match="noise = 2: allowed is a size from 0 to 1"):
-        playground.ensemble(n_features=4, n_neurons=8, l1=0.3, noise=2, optimizer="AdamW", n_seeds=2)
 
 
 def test_half_point_finds_a_planted_one():
@@ -76,96 +68,91 @@ def test_bootstrap_intervals_of_the_half_point_cover():
     covered, values = 0, []
     for _ in range(60):
         counts = rng.poisson(3.4 * 2.0 ** -(costs / 0.09), size=(16, 6))
-        found = claims.bootstrap_interval(lambda c: causes.half_point(costs, c.T), counts, rng, n=100)
+        found = intervals.bootstrap(lambda c: causes.half_point(costs, c.T), counts, rng, n=100)
         covered, values = covered + (found.low <= 0.09 <= found.high), [*values, found.value]
     assert covered >= 52 and np.median(values) == pytest.approx(0.09, rel=0.15)
 
 
-@pytest.mark.parametrize("kind", depth.KINDS)
-def test_two_layers_keep_their_features(kind):
-    result = depth.two_layers(**{**TOY, "n_features": 6, "n_neurons": 12}, n_seeds=3, kind=kind)
-    assert result["count"].shape == result["same"].shape == (2, 3)
-    assert kind.startswith("ReLU") or result["kept"].min() >= 5
+def counted(mean, n_seeds):
+    """Whole counts with this mean."""
+    return np.random.default_rng(0).permutation(np.floor(mean + (np.arange(n_seeds) + 0.5) / n_seeds).astype(int))
 
 
-def test_sharing_a_path_pays():
-    alone, shared = (depth.path_objective(0.05, share) for share in (False, True))
-    assert shared < alone < 0.1
-    # to first order the weights stay at one and the taxes are 2 and √2 (the weights' product is one) times l1
-    assert alone == pytest.approx(0.1, rel=0.02) and shared == pytest.approx(0.05 * math.sqrt(2), rel=0.02)
+def of_costs(config, means, same=False):
+    """A result of `causes.costs` with these mean counts of pairs, of the same sign or not."""
+    count = np.array([counted(mean, config["n_seeds"]) for mean in means])
+    none = np.zeros_like(count)
+    return {"count": count, "opposite": none if same else count, "same": count if same else none, "unfinished": none}
 
 
-def test_pairs_dissolve_collisions_and_nothing_is_lost():
-    result = cooccurrence.pairs(**TOY, n_seeds=16, relative=[0.0, 1.0])
-    assert result["count"].shape == (2, 16) and result["kept"].min() == 8
-    assert result["count"][0].sum() > 2 * result["count"][1].sum()
-    without = causes.costs(**TOY, n_seeds=16, same=[1.0], opposite=[0.0])
-    np.testing.assert_array_equal(result["count"][0], without["count"][0])
+def planted(settings, identity, exchanged_is_same=True):
+    """Results of `causes.costs` for each of its arms."""
+    means = [0.85 * EXACT, 0.2 * EXACT, identity, FREE, FREE]
+    same = [False, False, False, False, exchanged_is_same]
+    configs = causes.arms(settings)
+    return Results(configs, [of_costs(c, [m], s) for c, m, s in zip(configs, means, same, strict=True)])
 
 
-def test_independent_features_leave_no_accident():
-    result = cooccurrence.independent(**TOY, n_seeds=4)
-    assert result["count"].shape == (1, 4) and result["count"].sum() <= 1 and result["kept"].min() >= 7
+@pytest.mark.parametrize(
+    ("identity", "same", "verdict"),
+    [(0.0, True, claims.HOLDS), (0.5 * EXACT, True, claims.FAILS), (0.0, False, claims.FAILS)],
+)
+def test_planted_costs_are_judged_rightly(identity, same, verdict):
+    measured = causes.measured(planted(SETTINGS, identity, same))
+    assert claims.verdict_of(causes.CLAIMS["IP-09"], measured.quantities) == verdict
+    assert "n = 32, m = 64, λ = 0.05" in measured.scale and "128 networks" in measured.scale
 
 
-def test_relocate_tells_incidental_from_necessary():
-    weights = np.zeros((4, 3))
-    weights[[0, 1, 2, 3], [0, 0, 1, 1]] = [1.0, -1.0, 1.0, -1.0]
-    moves = necessity.relocate(weights, 0.05)
-    assert moves.incidental == 1  # one free neuron, two shared ones
-    assert moves.free_cost == pytest.approx(0, abs=1e-12) and moves.used_cost > 1
-    full = necessity.relocate(weights[:, :2], 0.05)
-    assert full.incidental == 0 and math.isnan(full.free_cost) and full.used_cost > 1
+def dosed(settings, half):
+    """Results of `causes.costs` whose count is halved at a cost of `half` · λ."""
+    configs = causes.doses(settings)
+    means = 4 / (1 + np.array([0.0, *settings.costs]) / half)
+    return Results(configs, [of_costs(config, means) for config in configs])
 
 
-@pytest.mark.parametrize("n_neurons", [4, 6, 16])
-def test_toys_are_diagnosed_as_counted(n_neurons):
-    result = necessity.toy(**{**TOY, "l1": 0.05, "n_neurons": n_neurons}, n_seeds=8)
-    np.testing.assert_array_equal(result["incidental"], result["count"] - max(0, 8 - n_neurons))
-    assert (result["again"] >= 0).all() and result["chance"].shape == (8,)
+def test_half_points_are_in_units_of_l1():
+    found = causes.half_points(dosed(SETTINGS, 0.1))
+    assert list(found) == [0.05, 0.1]
+    assert list(found.values()) == pytest.approx([0.1, 0.1], rel=0.1)
+    numbers = causes.numbers(planted(SETTINGS, 0.0), dosed(SETTINGS, 0.1))
+    assert numbers["largest share of rows of an arm that are not one-hot at the end"] == 0
 
 
-def test_dividing_a_linear_neuron_changes_nothing_else():
-    encoder, decoder = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([[1.0, -1.0], [0.0, 0.0]])
-    weights = (encoder, decoder, torch.zeros(1, 2), torch.zeros(1, 2))
-    inputs = torch.eye(2)
-    divided = necessity._divided(weights, 1, 0, 1)
-    assert divided[0].tolist() == [[1.0, 0.0], [0.0, -1.0]]
-    for network in (weights, divided):
-        output = inputs @ network[0] @ network[1]
-        assert output.tolist() == [[1.0, -1.0], [-1.0, 1.0]]
-    assert weights[0].tolist() == [[1.0, 0.0], [-1.0, 0.0]]  # the argument is as it was
-    assert necessity._split(weights, inputs, lambda h: h, 0.0) == (1, 1)
+def test_the_table_of_costs_has_a_bar_for_every_arm_and_start():
+    started = Results([causes.other_starts(SETTINGS)], [of_costs(causes.other_starts(SETTINGS), [0.5, 4, 3])])
+    table = causes.costs_table(planted(SETTINGS, 0.0), dosed(SETTINGS, 0.1), started)
+    plots.check_tidy(table)
+    bars = plots.part(table, experiment="other costs, same start", series="pairs of the same sign")
+    assert list(bars["network"])[-1] == "costs exchanged (0, 1)" and list(bars["value"])[:4] == [0, 0, 0, 0]
+    levels = plots.part(table, what="corrected", experiment="other costs, same start")
+    assert list(levels["value"]) == pytest.approx([EXACT, FREE])
+    doses = plots.part(table, what="measured", experiment="a price for opposite signs", series="λ = 0.1")
+    assert list(doses["cost of opposite signs ÷ λ"]) == pytest.approx(list(SETTINGS.costs))
+    starts = plots.part(table, what="measured", experiment="other starts")
+    assert list(starts["value"])[1:] == pytest.approx([0.5, 4, 3], abs=0.05)
 
 
-@pytest.mark.parametrize("kind", ["linear", "ReLU"])
-def test_autoencoders_learn_and_are_diagnosed(kind):
-    config = {**CALL, "n_features": 4, "n_neurons": 8, "l1": 0.02, "n_seeds": 2, "n_steps": 600}
-    result = necessity.autoencoder(**config, kind=kind)
-    assert result["explained"].min() > 0.8 and (result["incidental"] <= result["count"]).all()
+def of_hidden(rectified, untied):
+    """Results of `causes.hidden` with these mean counts under a ReLU, and for untied weights; else the exact count."""
+    configs = causes.kinds(SETTINGS)
+    means = [EXACT, rectified, rectified, EXACT, untied, EXACT]
+    kept = np.full(SETTINGS.n_seeds // 4, 32)
+    rows = [{"count": counted(mean, c["n_seeds"]), "kept": kept} for c, mean in zip(configs, means, strict=True)]
+    return Results(configs, rows)
 
 
-def test_deaths_follow_the_critical_value():
-    critical = limits.critical(**CALL, n_features=8, n_neurons=16)["critical"]
-    result = limits.deaths(**CALL, n_features=8, n_neurons=16, l1=[0.3, 0.99 * 1.5], n_seeds=4)
-    assert critical.shape == (8,) and result["dead"].shape == (2, 4)
-    assert result["dead"][0].mean() < 0.1 < result["dead"][1].mean()
-    assert limits.half_dead([1.0, 2.0, 3.0], [0.0, 0.25, 0.75]) == pytest.approx(2.5)
-    assert math.isnan(limits.half_dead([1.0, 2.0], [0.0, 0.1]))
+@pytest.mark.parametrize(
+    ("rectified", "untied", "verdict"),
+    [(0.8 * EXACT, 0.8 * EXACT, claims.HOLDS), (0.0, 0.8 * EXACT, claims.FAILS), (0.8 * EXACT, 0.1, claims.FAILS)],
+)
+def test_planted_hidden_layers_are_judged_rightly(rectified, untied, verdict):
+    measured = causes.measured_hidden(of_hidden(rectified, untied))
+    assert claims.verdict_of(causes.CLAIMS["IP-10"], measured.quantities) == verdict
 
 
-def test_patience_and_crowds():
-    early = limits.patience(**TOY, n_seeds=3, time=0.5)
-    late = limits.patience(**TOY, n_seeds=3, time=200.0)
-    assert early["open"].mean() == 1 and late["open"].mean() == 0 and (late["time"] < 200).all()
-    assert limits.crowd(**{**TOY, "l1": 0.05, "n_neurons": 4}, n_seeds=4)["one_hot"].mean() == 1
-    assert limits.crowd(**{**TOY, "n_neurons": 2}, n_seeds=4)["one_hot"].mean() <= 0.5
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.1])
-@pytest.mark.parametrize("optimizer", playground.OPTIMIZERS)
-def test_playground_trains_every_choice(noise, optimizer):
-    weights = playground.ensemble(n_features=6, n_neurons=12, l1=0.1, noise=noise, optimizer=optimizer, n_seeds=2)
-    assert weights.shape == (2, 6, 12)
-    assert (np.abs(weights).max(-1) > 0.5).mean() > 0.8
-    assert incidental.polysemantic_neurons(weights).shape == (2,)
+def test_the_table_of_hidden_layers_has_the_exact_count_beside_each():
+    table = causes.hidden_table(of_hidden(0.0, EXACT))
+    plots.check_tidy(table)
+    column = "polysemantic neurons per network"
+    assert list(plots.part(table, what="corrected")[column]) == pytest.approx([EXACT] * 6)
+    assert list(plots.part(table, series="measured, ReLU hidden layer")[column]) == [0, 0]

@@ -1,19 +1,24 @@
 """Was it necessary that two features share a neuron? A test on the final weights: IP-13."""
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from polysemanticity import incidental
+from polysemanticity import incidental, intervals
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
-from polysemanticity.claims import Claim
+from polysemanticity.base.config import setting
+from polysemanticity.base.results import Results
+from polysemanticity.claims import Claim, Measured
 from polysemanticity.incidental import toy_networks
+from polysemanticity.papers.incidental_polysemanticity import causes
 
 RATE = 0.1  # how often a feature of the small autoencoder is on
 BATCH, LEARNING_RATE = 64, 3e-3
@@ -21,13 +26,6 @@ TOLERANCE = 0.01  # a move of a feature is free if it raises the loss by less th
 SMALL = 0.1  # a weight of a trained toy below this is none
 QUIET = 0.05  # a neuron is free if its largest response is below this share of the network's largest
 
-FIGURES = {
-    "figx_necessity": (
-        "Left: polysemantic neurons of trained toys against neurons per feature, split by the test on the final "
-        "weights into necessary ones, which follow the line of missing neurons, and incidental ones on top. Right: the "
-        "same for small autoencoders: all sharing is necessary up to one neuron per feature, and little is left beyond."
-    ),
-}
 
 CLAIMS: dict[str, Claim] = {
     "IP-13": Claim(
@@ -47,8 +45,41 @@ CLAIMS: dict[str, Claim] = {
             "rounding and below what any real interference costs. Pairs that are an accident of the start recur by "
             "chance only; twice that leaves room for few pairs. Blind but for the counts, which were known."
         ),
+        whose="open question",
+        known="the counts, but not what the test on weights would find",
+        figure="figx_necessity",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Networks that are diagnosed: toys with one-hot inputs, and small autoencoders."""
+
+    neurons: tuple[int, ...] = setting(
+        (16, 20, 24, 28, 32, 48, 64, 128), "neurons m of diagnosed toys", low=4, smoke=(4, 8, 16)
+    )
+    n_seeds: int = setting(48, "diagnosed toys per size", low=2, smoke=3, paper=256)
+    net_features: int = setting(16, "features of the small autoencoders", low=4, smoke=4)
+    net_neurons: tuple[int, ...] = setting(
+        (8, 16, 24, 32, 64), "hidden neurons of the small autoencoders", low=4, smoke=(4, 8)
+    )
+    net_l1: float = setting(0.1, "l1 on the activations of the small autoencoders", low=1e-3, high=1.0)
+    net_steps: int = setting(2000, "steps of a small autoencoder's training", low=10, smoke=200)
+    net_seeds: int = setting(6, "trained autoencoders per size", low=2, smoke=2, paper=24)
+
+
+def sizes(settings: Settings, shape: causes.Settings) -> list[dict]:
+    """Return the configurations of `toy`, one for each number of neurons."""
+    common = {"n_features": shape.n_features, "l1": shape.l1[0], "n_seeds": settings.n_seeds}
+    return [{**common, "n_neurons": m} for m in settings.neurons]
+
+
+def autoencoders(settings: Settings) -> list[dict]:
+    """Return the configurations of `autoencoder`: linear and ReLU, each with every number of neurons."""
+    common = {"n_features": settings.net_features, "l1": settings.net_l1, "n_seeds": settings.net_seeds}
+    common |= {"n_steps": settings.net_steps}
+    return [{**common, "n_neurons": m, "kind": kind} for kind in ("linear", "ReLU") for m in settings.net_neurons]
 
 
 def toy(*, seed: int, device: str, n_features: int, n_neurons: int, l1: float, n_seeds: int) -> dict:
@@ -202,3 +233,79 @@ def _pairs(weights: ndarray) -> set[tuple[int, int]]:
     first, second = np.triu_indices(len(neuron), 1)
     alike = neuron[first] == neuron[second]
     return set(zip(first[alike].tolist(), second[alike].tolist(), strict=True))
+
+
+def table(toys: Results, nets: Results) -> pd.DataFrame:
+    """Return the shared neurons of toys and of small autoencoders, split by the test, and what counting says."""
+    rows = _split_rows("toys", toys)
+    x, shared = "neurons per feature m/n", "shared neurons per network"
+    counted = {"network": "toys", x: toys.setting("n_neurons") / toys.setting("n_features")}
+    missing = [max(0, config["n_features"] - config["n_neurons"]) for config in toys.configs]
+    exact = [incidental.expected_polysemantic(config["n_features"], config["n_neurons"]) for config in toys.configs]
+    rows += [
+        {"what": "control", "series": "necessary, by counting: max(0, n − m)", **counted, shared: missing},
+        {"what": "corrected", "series": "exact count of all", **counted, shared: exact},
+    ]
+    for kind in ("linear", "ReLU"):
+        rows += _split_rows(f"{kind} autoencoders", nets.where(kind=kind))
+    return pd.concat(map(pd.DataFrame, rows), ignore_index=True)
+
+
+def by_kind(nets: Results) -> pd.DataFrame:
+    """Return how many shared neurons of the small autoencoders could be split, up to and beyond m = n."""
+    n_features, rows = int(nets.setting("n_features")[0]), []
+    for kind in ("linear", "ReLU"):
+        found = nets.where(kind=kind)
+        wide = found.setting("n_neurons") > n_features
+        for size, chosen in (("m ≤ n", ~wide), ("m > n", wide)):
+            rows.append(
+                {
+                    "autoencoders": f"{kind}, {size}",
+                    "shared neurons": int(found.array("count")[chosen].sum()),
+                    "of these split at no loss": int(found.array("incidental")[chosen].sum()),
+                    "least variance explained": float(found.array("explained")[chosen].min()),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def measured(toys: Results) -> Measured:
+    """Return what decides IP-13."""
+    n_features, _, n_seeds = causes.sizes(toys)
+    n_neurons = toys.setting("n_neurons")
+    missing = np.maximum(0, n_features - n_neurons)[:, None]
+    agree = int((toys.array("incidental") == toys.array("count") - missing).sum())
+    again, chance = (
+        sum(float(result[key].sum()) for config, result in toys.pairs() if config["n_neurons"] >= n_features)
+        for key in ("again", "chance")
+    )
+    quantities = {
+        "share of toys diagnosed as count − max(0, n − m)": intervals.proportion(agree, len(n_neurons) * n_seeds),
+        "largest relative change of the loss by an incidental move": intervals.exact(
+            np.nanmax(toys.array("free_cost"))
+        ),
+        "least relative change of the loss by a move onto a used slot": intervals.exact(
+            np.nanmin(toys.array("used_cost"))
+        ),
+        "pairs shared again from another start ÷ chance": intervals.poisson(int(again), 1).over(max(chance, 1e-9)),
+    }
+    return Measured(
+        quantities,
+        error=f"exact 95 % binomial and Poisson intervals over {n_seeds} networks per size; changes: extremes",
+        scale=f"n = {n_features}, m = {', '.join(map(str, n_neurons))}, λ = {toys.setting('l1')[0]:g}, one feature at "
+        f"a time, {n_seeds} networks per size",
+        note="True by counting once encodings are one-hot; the small autoencoders are the test beyond.",
+    )
+
+
+def _split_rows(network: str, results: Results) -> list[dict]:
+    """The rows of the table for one kind of network: incidental, necessary and, with intervals, all shared neurons."""
+    x, shared = "neurons per feature m/n", "shared neurons per network"
+    count, incidental_ones = results.array("count"), results.array("incidental")
+    key = {"what": "measured", "network": network, x: results.setting("n_neurons") / results.setting("n_features")}
+    total = intervals.mean(count)
+    return [
+        {**key, "series": "incidental, by the test", shared: incidental_ones.mean(1)},
+        {**key, "series": "necessary, by the test", shared: (count - incidental_ones).mean(1)},
+        {**key, "series": "all", shared: total.value, "low": total.low, "high": total.high},
+    ]

@@ -1,22 +1,21 @@
 """What must be penalized, and what the output must be, for encodings to become sparse and neurons shared: IP-08."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+import pandas as pd
 import torch
 
-from polysemanticity import incidental
+from polysemanticity import incidental, intervals
 from polysemanticity.base import streams
-from polysemanticity.claims import Claim
+from polysemanticity.base.config import setting
+from polysemanticity.base.results import Results
+from polysemanticity.claims import Claim, Measured
 from polysemanticity.incidental import toy_networks
+from polysemanticity.papers.incidental_polysemanticity import causes
 
 STEP = 0.05
-FIGURES = {
-    "figx_penalties": (
-        "Left: participation of the encodings for each penalty and output, from dense to one-hot. Right: polysemantic "
-        "neurons per network for the same arms, split by the signs of the weights that share. Without a penalty and "
-        "with l2 encodings stay dense; with l1 and with a concave penalty they are one-hot and neurons are shared."
-    ),
-}
 
 # name, output, penalty, strength
 ARMS = (
@@ -54,8 +53,38 @@ CLAIMS: dict[str, Claim] = {
             "may leave. One-hot is 1. A count above half the exact count is the law up to its known deficit; one "
             "neuron per network is the least that is not none. Not blind: single trials of most arms were known."
         ),
+        whose="implied",
+        known="single trials of most arms",
+        figure="figx_penalties",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Networks with other penalties, outputs and forces."""
+
+    n_features: int = setting(32, "features n, on twice as many neurons", low=4, smoke=8)
+    n_seeds: int = setting(32, "networks per penalty or force", low=2, smoke=2)
+    time: float = setting(150.0, "training time", low=1.0, smoke=3.0)
+
+
+def shape(settings: Settings) -> dict:
+    """Return what the configurations of all these networks share: features, neurons and training time."""
+    return {"n_features": settings.n_features, "n_neurons": 2 * settings.n_features, "time": settings.time}
+
+
+def arms(settings: Settings) -> list[dict]:
+    """Return the configurations of `penalized`: one for each of ARMS."""
+    return [
+        {"output": output, "penalty": penalty, "strength": strength, "n_seeds": settings.n_seeds, **shape(settings)}
+        for _, output, penalty, strength in ARMS
+    ]
+
+
+def rotations(settings: Settings) -> dict:
+    """Return the configuration of `rotated`."""
+    return {**shape(settings), "l1": 0.05, "n_seeds": min(4, settings.n_seeds)}
 
 
 def task_loss(weights: torch.Tensor, output: str) -> torch.Tensor:
@@ -108,3 +137,73 @@ def rotated(*, seed: int, device: str, l1: float, n_features: int, n_neurons: in
         ]
         result[name] = ((ends[1] - ends[0] @ turn).norm(dim=(1, 2)) / ends[0].norm(dim=(1, 2))).numpy()
     return result
+
+
+def table(results: Results) -> pd.DataFrame:
+    """Return participation and shared neurons of every arm, beside those of Gaussian and of one-hot rows."""
+    n_features, n_neurons, _ = causes.sizes(results)
+    sparse, shared = "participation of living encodings", "pairs on one neuron, per network"
+    dead = results.array("dead").mean(1)
+    opposite, same = results.array("opposite"), results.array("same")
+    seen = {"what": "measured", "penalty": [name for name, *_ in ARMS]}
+    exact = incidental.expected_polysemantic(n_features, n_neurons)
+    rows = [
+        {**seen, "quantity": sparse, "series": "measured", **intervals.mean(results.array("participation")).columns()},
+        {**seen, "quantity": shared, "series": "opposite signs", "value": opposite.mean(1)},
+        {**seen, "quantity": shared, "series": "same sign", "value": same.mean(1)},
+        {**seen, "quantity": shared, "series": "all pairs", **intervals.mean(opposite + same).columns()},
+        {**seen, "quantity": "dead features, per network", "series": "measured", "value": dead},
+        {"what": "control", "quantity": sparse, "series": "Gaussian rows", "value": [3 / (n_neurons + 2)]},
+        {"what": "corrected", "quantity": sparse, "series": "one-hot rows", "value": [1.0]},
+        {"what": "corrected", "quantity": shared, "series": "exact count", "value": [exact]},
+    ]
+    return pd.concat(map(pd.DataFrame, rows), ignore_index=True)
+
+
+def by_arm(results: Results) -> pd.DataFrame:
+    """Return the means over networks of every arm: participation, norm, polysemantic neurons and dead features."""
+    names = {"participation": "participation", "norm": "norm", "count": "polysemantic neurons", "dead": "dead features"}
+    means = {name: results.array(key).mean(1, dtype=float) for key, name in names.items()}
+    return pd.DataFrame({"penalty": [name for name, *_ in ARMS], **means})
+
+
+def of_rotation(result: Mapping) -> dict:
+    """Return how far the outcomes from turned starts are from the turned outcomes, relative to their norm.
+
+    Without a penalty it is a rounding error, whose digits differ between machines: the power of ten above it.
+    """
+    largest = float(result["without"].max())
+    power = math.ceil(math.log10(largest)) if largest > 0 else -16
+    return {"without a penalty": f"below 1e{power}", "with l1": intervals.mean(result["with"])}
+
+
+def measured(results: Results) -> Measured:
+    """Return what decides IP-08."""
+    n_features, n_neurons, n_seeds = causes.sizes(results)
+    names = [name for name, *_ in ARMS]
+    by_name = dict(zip(names, results, strict=True))
+    exact = incidental.expected_polysemantic(n_features, n_neurons)
+    gaussian = 3 / (n_neurons + 2)
+    ratio = {name: intervals.mean(by_name[name]["participation"] / gaussian) for name in names[:3]}
+    dense = sum(int(by_name[name]["count"].sum()) for name in names[:3])
+    root, sharp = by_name["√|w|, 0.02"], by_name["sigmoid(4z−2), l1, 0.3"]
+    opposite, pairs = int(sharp["opposite"].sum()), int(sharp["opposite"].sum() + sharp["same"].sum())
+    quantities = {
+        "participation ÷ 3/(m + 2), no penalty": ratio["no penalty"],
+        "participation ÷ 3/(m + 2), l2": max((ratio["l2, 0.01"], ratio["l2, 0.1"]), key=lambda e: abs(e.value - 1)),
+        "participation, l1": intervals.mean(by_name["l1, 0.05"]["participation"]),
+        "participation, √|w|": intervals.mean(root["participation"]),
+        "polysemantic neurons, no penalty or l2": intervals.poisson(dense, 3 * n_seeds),
+        "count ÷ exact count, √|w|": intervals.mean(root["count"] / exact),
+        "share of opposite signs, sigmoid(4z−2), l1 = 0.3": intervals.proportion(
+            opposite if pairs else 0, max(1, pairs)
+        ),
+        "polysemantic neurons, sigmoid(4z−2), l1 = 0.3": intervals.mean(sharp["count"]),
+    }
+    return Measured(
+        quantities,
+        error=f"95 % t interval over {n_seeds} networks; counts of none: exact Poisson; signs: exact binomial",
+        scale=f"n = {n_features}, m = {n_neurons}, one feature at a time; {n_seeds} networks from the same starts for "
+        f"each of {len(results)} penalties, descent to time {results.setting('time')[0]:g}",
+        note=f"n = {n_features}, m = {n_neurons}. l1 itself is not needed: a concave penalty gives the same law.",
+    )
