@@ -1,4 +1,4 @@
-"""The layers: imports only point down, and a file's place says what may be in it."""
+"""What may import what, told by the folders alone: a file's place says what may be in it."""
 
 import ast
 
@@ -6,80 +6,114 @@ import pytest
 
 from polysemanticity.base import paths
 
-LEVELS = {
-    0: ("config", "paths", "processes", "runtime", "codedigest", "checkpoints"),
-    1: (
-        "architectures", "autoencoders", "broken_law", "capacity", "claims", "codes", "covariance", "cvpca",
-        "ensembles", "exponent_errors", "flow", "geometry", "hidden_noise", "incidental", "information",
-        "interference", "landscape", "moments", "optimizers", "phases", "plots", "power_law", "projections",
-        "ranks", "smoothness", "spectra", "stimuli", "toy_networks", "traces", "winner", "wishart",
-    ),
-    2: ("data", "models", "train", "store", "cluster", "sweep", "language"),
-    3: ("mine",),
-    5: (
-        "notebook", "run", "execute", "publish", "readme", "template", "upkeep", "site", "audits", "reference",
-    ),
-}  # fmt: skip
-LEVEL = {f"lib.{name}": level for level, names in LEVELS.items() for name in names}
-MODULES = sorted(path for path in (paths.ROOT / "lib").rglob("*.py") if path.read_text().count("\n") > 1)
+NAME = "polysemanticity"
+FILES = sorted(path for path in paths.PACKAGE.rglob("*.py") if path.read_text().count("\n") > 1)
+SCIENCE = {"spectra", "projections", "information", "codes", "incidental", "capacity", "networks", "ranks", "intervals"}
+ABOVE = {"engine", "pages", "__main__"}  # what nothing below may import
+DRAWS = {"matplotlib", "seaborn", f"{NAME}.plots"}
 
 
-def name_of(path):
-    return ".".join(path.relative_to(paths.ROOT).with_suffix("").parts).removesuffix(".__init__")
+def module_of(path):
+    return ".".join([NAME, *path.relative_to(paths.PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
 
 
-def level_of(module):
-    return 4 if module.startswith("polysemanticity.papers.") else LEVEL[module]
-
-
-def paper_of(module):
-    return module.split(".")[2]
+def room(module):
+    """The first-level folder or module that a module is in, with the paper or the figures of one as rooms of theirs."""
+    parts = module.split(".")[1:]
+    if parts[:1] == ["papers"] and len(parts) > 1:
+        return f"papers/{parts[1]}/figures" if parts[2:3] == ["figures"] else f"papers/{parts[1]}"
+    return parts[0] if parts else ""
 
 
 def imports_of(path):
-    """Every imported module of a file, `from lib import x` as lib.x, wherever in the file it stands."""
+    """Every imported module of a file, `from package import x` as package.x where that is a module."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            if node.module == "lib" or node.module.startswith("polysemanticity.papers"):
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if is_module(name) else node.module for name in inner)
 
 
-def test_every_module_has_a_level():
-    assert {name_of(path) for path in MODULES if "papers" not in path.parts} <= set(LEVEL)
+def is_module(name):
+    place = paths.PACKAGE.joinpath(*name.split(".")[1:])
+    return name.startswith(f"{NAME}.") and (place.is_dir() or place.with_suffix(".py").exists())
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_point_down(path):
-    module = name_of(path)
-    for imported in imports_of(path):
-        if not imported.startswith("lib."):
-            continue
-        assert level_of(imported) <= level_of(module), f"{module} imports {imported} from above"
-        if level_of(module) == 4 == level_of(imported):
-            assert paper_of(module) == paper_of(imported), f"{module} imports another paper: {imported}"
+def arrows():
+    for path in FILES:
+        for imported in imports_of(path):
+            if imported == NAME or imported.startswith(f"{NAME}."):
+                yield module_of(path), imported
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_each_layer_uses_only_what_it_may(path):
-    module, imported = name_of(path), {name.partition(".")[0] for name in imports_of(path)}
-    if module != "polysemanticity.notebook":
-        assert "IPython" not in imported, "only lib/notebook.py imports IPython"
-    if module.startswith("polysemanticity.papers."):
-        assert not imported & {"matplotlib", "seaborn"} and "polysemanticity.plots" not in set(imports_of(path)), (
-            "papers never plot"
-        )
-    assert "pickle" not in imported
+ARROWS = sorted(set(arrows()))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_rooms_have_no_circle():
+    after = {}
+    for source, target in ARROWS:
+        if room(source) != room(target):
+            after.setdefault(room(source), set()).add(room(target))
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"a circle: {' → '.join([*path[path.index(name) :], name])}"
+        if name not in done:
+            path.append(name)
+            for other in sorted(after.get(name, ())):
+                visit(other)
+            path.pop()
+            done.add(name)
+
+    for name in sorted(after):
+        visit(name)
+
+
+@pytest.mark.parametrize(("source", "target"), ARROWS)
+def test_arrows_point_down(source, target):
+    here, there = room(source), room(target)
+    if here == there or here in ABOVE or there == "":
+        return
+    if there in ABOVE:
+        assert here.startswith("papers/") and target == f"{NAME}.engine.sweep", f"{source} imports {target} from above"
+    if here == "base":
+        raise AssertionError(f"{source} imports {target}, but everything stands on base")
+    if here in SCIENCE:
+        assert there in SCIENCE | {"base"}, f"science imports {target} into {source}"
+    if there.startswith("papers/"):
+        assert there.startswith(here) or here == f"{there}/figures", f"{source} imports {target}"
+        assert not there.endswith("figures"), f"a worker's module, {source}, imports what draws"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_each_room_uses_only_what_it_may(path):
+    module, imported = module_of(path), set(imports_of(path))
+    tops = {name.partition(".")[0] for name in imported}
+    assert "pickle" not in tops
+    if module != f"{NAME}.notebook":
+        assert "IPython" not in tops, "only notebook.py imports IPython"
+    if room(module) not in ("plots", "notebook") and not room(module).endswith("/figures"):
+        assert not (tops | imported) & DRAWS, f"{module} draws"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
 def test_library_neither_prints_nor_seeds_globally(path):
     text = path.read_text()
     assert "np.random.seed" not in text and "manual_seed_all" not in text
     calls = [node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
-    if name_of(path) != "polysemanticity.engine.run":
+    if module_of(path) not in (f"{NAME}.engine.run", f"{NAME}.__main__"):
         assert not [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
+
+
+def test_engine_and_pages_name_no_paper():
+    slugs = list(paths.papers())
+    for folder in ("engine", "pages", "base"):
+        for path in (paths.PACKAGE / folder).glob("*.py"):
+            assert not [slug for slug in slugs if slug in path.read_text()], f"{path.name} knows a paper by its name"
+
+
+def test_tests_stand_where_their_modules_do():
+    folders = {path.name for path in paths.PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert folders == {path.name for path in (paths.ROOT / "tests").iterdir() if path.is_dir()} & folders

@@ -74,7 +74,9 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         key: notebook.metadata[key] for key in ("kernelspec", "language_info") if key in notebook.metadata
     }
     for cell in notebook.cells:
+        folded = {"source_hidden": True} if cell.metadata.get("jupyter", {}).get("source_hidden") else {}
         cell.metadata = {key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)}
+        cell.metadata |= {"jupyter": folded} if folded else {}
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.id = "injected-parameters"  # papermill draws a new one each time
         for output in cell.get("outputs", []):

@@ -41,6 +41,16 @@ def end_all(token: str) -> None:
         _kill(psutil.wait_procs(trackers, timeout=2)[1])
 
 
+def cpu_seconds(token: str) -> float:
+    """Return the CPU time that the living processes whose token begins with `token` have used."""
+    used = 0.0
+    for process in psutil.process_iter():
+        if _token(process).startswith(token):
+            with contextlib.suppress(psutil.Error):
+                used += sum(process.cpu_times()[:2])
+    return used
+
+
 def _kill(found: list[psutil.Process]) -> None:
     for process in found:
         with contextlib.suppress(psutil.Error):

@@ -1,10 +1,9 @@
 """Regenerate every figure: what `./run_all.sh` calls.
 
 Each notebook is executed in a process of its own against a staging folder. It succeeded only if papermill had nothing
-to object to,
-every code cell ran without an error, every figure that the paper declares was written, and every claim has its row;
-only then do its
-figures and its executed copy replace the published ones, all at once.
+to object to, every code cell ran without an error, every figure that the paper declares was written, and every claim
+has its row; only then do its figures and its executed copy replace the published ones, all at once. A notebook may
+take as long as it likes; one that neither makes progress nor works is ended.
 """
 
 import argparse
@@ -29,7 +28,9 @@ from polysemanticity.base.checks import check
 from polysemanticity.engine import cluster, execute, processes, publish, template, upkeep
 from polysemanticity.pages import readme, site
 
-LIMITS = {"smoke": 600, "default": 3600}  # seconds one notebook may take; other profiles have no limit
+SILENCE = 900.0  # seconds without progress and with next to no work after which a notebook counts as hanging
+IDLE = 0.01  # share of a core that processes without work may use
+LOOK = 5.0  # seconds between two looks at what a notebook's processes have used
 
 
 @dataclasses.dataclass
@@ -46,6 +47,9 @@ class Job:
     started: float = 0.0
     seconds: float = 0.0
     shown: int = 0  # bytes of its progress file that were shown
+    alive: float = 0.0  # when it last made progress or worked
+    looked: float = 0.0  # when its processes were last looked at
+    used: float = 0.0  # CPU seconds that they had used by then
     held: object = None  # the lock of its staging folder
     failure: str | None = None
     summary: str = ""
@@ -58,6 +62,11 @@ class Job:
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line asks for; 0 only if every notebook succeeded, 2 if the request itself is refused."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        paths.checkout()
+    except RuntimeError as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 2
     options = _parser().parse_args(arguments)
     try:
         if options.command == "retry":
@@ -128,9 +137,8 @@ def declared(slug: str, notebook: Path) -> ModuleType | SimpleNamespace:
     """Return the package that declares what a notebook has to deliver: settings, figures, claims; a guide none."""
     if not paths.is_guide(notebook):
         return importlib.import_module(f"polysemanticity.papers.{slug}")
-    profiles = {profile: {} for profile in ("smoke", "default", "paper")}
     title = "A guide to the others: no settings, figures or claims of its own"
-    return SimpleNamespace(SLUG=slug, TITLE=title, Config=NoSettings, PROFILES=profiles, FIGURES={}, CLAIMS={})
+    return SimpleNamespace(SLUG=slug, TITLE=title, Config=NoSettings, FIGURES={}, CLAIMS={})
 
 
 def listing(papers: dict[str, Path]) -> str:
@@ -141,7 +149,7 @@ def listing(papers: dict[str, Path]) -> str:
         lines += [f"{slug}  ({path.name})", f"    {paper.TITLE}"]
         if paths.is_guide(path):
             continue
-        lines += [f"    profiles  {', '.join(paper.PROFILES)}", f"    claims    {', '.join(paper.CLAIMS)}"]
+        lines += [f"    profiles  {', '.join(config.PROFILES)}", f"    claims    {', '.join(paper.CLAIMS)}"]
         lines += [f"    figures   {', '.join(paper.FIGURES)}", "    settings (--set)"]
         for name, value, _, meaning in config.rows(paper.Config(), paper.Config()):
             lines.append(f"        {name} = {json.dumps(value)}  {meaning}")
@@ -184,7 +192,6 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
     token = uuid.uuid4().hex
     signal.signal(signal.SIGTERM, _interrupt)
     place = paths.published(options.profile, changed)
-    limit = options.timeout or LIMITS.get(options.profile)
     waiting, running = list(jobs), []
     started = time.monotonic()
     upkeep.clear_abandoned()
@@ -197,7 +204,7 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
                 running.append(_launch(waiting.pop(0), token, options.force, address))
             for job in list(running):
                 _show_progress(job)
-                if _ended(job, limit):
+                if _ended(job, options, token):
                     running.remove(job)
                     _conclude(job, place, token)
                     _remember(arguments, jobs)
@@ -243,7 +250,7 @@ def _launch(job: Job, token: str, force: bool, address: str) -> Job:
             stderr=log,
             start_new_session=True,
         )
-    job.started = time.monotonic()
+    job.started = job.alive = job.looked = time.monotonic()
     print(f"{job.slug}: running {_changes(job.parameters)}", flush=True)
     return job
 
@@ -294,20 +301,35 @@ def _show_progress(job: Job) -> None:
         with (job.staging / "progress.txt").open() as file:
             file.seek(job.shown)
             for line in file:
+                job.alive = time.monotonic()
                 print(f"{job.slug}: {time.monotonic() - job.started:4.0f} s  {line.rstrip()}", flush=True)
             job.shown = file.tell()
     except FileNotFoundError:
         pass
 
 
-def _ended(job: Job, limit: float | None) -> bool:
-    job.seconds = time.monotonic() - job.started
+def _ended(job: Job, options: argparse.Namespace, token: str) -> bool:
+    """Whether a job's process is gone, or has to go: it hangs, or ran longer than the user's limit."""
+    now = time.monotonic()
+    job.seconds = now - job.started
     if job.process.poll() is not None:
         return True
-    if limit is not None and job.seconds > limit:
-        job.failure = f"ran longer than the limit of {limit:g} s (--timeout): ended"
-        return True
-    return False
+    if options.timeout and job.seconds > options.timeout:
+        job.failure = f"ran longer than the limit of {options.timeout:g} s (--timeout): ended"
+    elif not options.dask and now - job.looked > LOOK:  # a cluster works elsewhere
+        _look_for_life(job, f"{token}/{job.slug}", now)
+        if now - job.alive > SILENCE:
+            job.failure = f"made no progress and did no work for {now - job.alive:.0f} s: ended"
+    return job.failure is not None
+
+
+def _look_for_life(job: Job, token: str, now: float) -> None:
+    """Note whether a job's processes have worked since the last look. What has ended takes its time with it: a fall
+    counts as work, as something happened."""
+    used = processes.cpu_seconds(token)
+    if used < job.used or used - job.used > IDLE * (now - job.looked):
+        job.alive = now
+    job.looked, job.used = now, used
 
 
 def _conclude(job: Job, place: Path, token: str) -> None:
@@ -393,7 +415,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="seed of the whole run (default: 0)")
     parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="change settings")
     parser.add_argument("--force", action="store_true", help="compute everything again, whatever the store has")
-    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="end a notebook that takes longer")
+    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="end one that takes longer (none)")
     parser.add_argument(
         "--site", action="store_true", help="build docs/_build/html from what is published, and run nothing"
     )

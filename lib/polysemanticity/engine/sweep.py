@@ -44,7 +44,10 @@ def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], cont
 
 
 def over(
-    worker: Callable, configs: Mapping | Sequence[Mapping], run_: runtime.Run, seeds: Sequence[int] | int | None = None
+    worker: Callable,
+    configs: Mapping | Sequence[Mapping],
+    context: runtime.Run,
+    seeds: Sequence[int] | int | None = None,
 ) -> Results:
     """Return the worker's results with their configurations, computed as by `run`.
 
@@ -53,9 +56,9 @@ def over(
     """
     configs = [configs] if isinstance(configs, Mapping) else list(configs)
     if seeds is None:
-        return Results(configs, [row[0] for row in run(worker, configs, [run_.seed], run_)])
-    chosen = range(run_.seed, run_.seed + seeds) if isinstance(seeds, int) else seeds
-    return Results(configs, run(worker, configs, chosen, run_))
+        return Results(configs, [row[0] for row in run(worker, configs, [context.seed], context)])
+    chosen = range(context.seed, context.seed + seeds) if isinstance(seeds, int) else seeds
+    return Results(configs, run(worker, configs, chosen, context))
 
 
 def each(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], context: runtime.Run) -> Iterator[dict]:

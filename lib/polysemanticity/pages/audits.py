@@ -6,17 +6,20 @@ and rule from the code that judges.
 """
 
 import importlib
-import json
 import re
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 
-from polysemanticity import claims, notebook
+from polysemanticity import claims
+from polysemanticity import papers as declared
 from polysemanticity.base import paths
 from polysemanticity.pages import readme
 
+SAYS = {
+    "printed": "The paper says", "implied": "The paper implies", "open question": "The paper asks",
+    "summary": "A summary of the paper says", "ours": "We expected",
+}  # fmt: skip
 CORRECTION = {claims.CORRECTED: "Corrected statement", claims.HOLDS: "A sharper statement"}
-JUDGED = re.compile(r'paper\.CLAIMS\["([A-Z]+-\d+)"\],')
 
 
 def papers() -> dict[str, ModuleType]:
@@ -27,16 +30,14 @@ def papers() -> dict[str, ModuleType]:
 
 
 def families(paper: ModuleType) -> Iterator[tuple[str, ModuleType]]:
-    """Yield name and module of each family of experiments of a paper, in the order of their first claims; a paper in
-    one file is its own family."""
-    found = [module for module in vars(paper).values() if hasattr(module, "FIGURES") and hasattr(module, "CLAIMS")]
-    for module in sorted(found or [paper], key=lambda module: min(module.CLAIMS, default="~")):
+    """Yield name and module of each family of experiments of a paper, in the order of their first claims."""
+    for module in sorted(paper.FAMILIES, key=lambda module: min(module.CLAIMS, default="~")):
         yield module.__name__.rpartition(".")[2], module
 
 
 def rows(slug: str) -> dict[str, dict]:
     """Return the published rows of a paper's claims by their id."""
-    return {row["id"]: row for row in json.loads((paths.home() / "figures" / slug / "claims.json").read_text())}
+    return {row["id"]: row for row in claims.published(slug)}
 
 
 def alts() -> dict[str, str]:
@@ -44,9 +45,10 @@ def alts() -> dict[str, str]:
     return {name: alt for paper in papers().values() for name, alt in paper.FIGURES.items()}
 
 
-def judged_in(cell) -> list[str]:
-    """Return the ids of the claims that a cell of a notebook judges."""
-    return JUDGED.findall(cell.source) if cell.cell_type == "code" else []
+def shown_in(cell, kind: str) -> list[str]:
+    """Return the names of the figures, or the ids of the claims, that the outputs of an executed cell say they are."""
+    marks = [output.get("metadata", {}).get("polysemanticity", {}) for output in cell.get("outputs", ())]
+    return [mark[kind] for mark in marks if kind in mark]
 
 
 def label(claim: str) -> str:
@@ -96,7 +98,9 @@ def gallery() -> str:
         for name, family in families(paper):
             place = f"audits/{slug}/{name}.md" if family.CLAIMS else "estimators.md"
             for figure in _published(slug, family):
-                lines.append(f"[![{text(family.FIGURES[figure])}](/thumbnails/{slug}/{figure}.webp)](/{place})")
+                lines.append(
+                    f"[![{text(declared.of_family(family)[figure])}](/thumbnails/{slug}/{figure}.webp)](/{place})"
+                )
         lines += [":::", ""]
     return "\n".join(lines)
 
@@ -133,7 +137,7 @@ def explanations(document) -> dict[str, str]:
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
             said = []
             continue
-        for claim in judged_in(cell):
+        for claim in shown_in(cell, "claim"):
             before[claim], said = said, []
             after[claim] = said
         said += [cell.source] if cell.cell_type == "markdown" else _said(cell)
@@ -147,11 +151,11 @@ def _said(cell) -> list[str]:
 
 
 def _claim(slug: str, family: ModuleType, claim: claims.Claim, row: Mapping, explained: str | None) -> list[str]:
-    says = "We expected" if claim.source.startswith(("ours", "our ")) else "The paper says"
+    says = SAYS[claim.whose]
     parts = [f"({label(claim.id)})=\n## {claim.id}: {row['verdict']}", _rubric(says)]
     parts += [_sentence(claim.claim), f"*{text(claim.source)}: {text(claim.paper)}.*"]
     parts += [_rubric("What happens"), _verdict(row), _measured(claim, row)]
-    parts += [_sentence(f"Intervals: {row['error']}") if row["error"] else ""]
+    parts += [_sentence(f"Intervals: {row['error']}") if row["error"] else "", _sentence(row["scale"])]
     parts += [_figure(slug, row["figure"], family) if row["figure"] else ""]
     parts += [_rubric("Why"), _sentence(row["note"])]
     if explained is not None:
@@ -159,7 +163,9 @@ def _claim(slug: str, family: ModuleType, claim: claims.Claim, row: Mapping, exp
     if claim.correction:
         parts += [_rubric(CORRECTION.get(row["verdict"], "Corrected statement, which does not hold either"))]
         parts += [_sentence(claim.correction)]
-    return [part for part in [*parts, _rubric("Why this rule"), text(claim.reason)] if part]
+    blind = "The rule was set before anything of the result was known." if not claim.known else ""
+    known = _sentence(f"Not blind: {claim.known}") if claim.known else blind
+    return [part for part in [*parts, _rubric("Why this rule"), text(claim.reason), known] if part]
 
 
 def _sentence(plain: str) -> str:
@@ -177,8 +183,10 @@ def _measured(claim: claims.Claim, row: Mapping) -> str:
     lines = [["quantity", "measured", "interval", *rules], ["---"] * (3 + len(rules))]
     for quantity, value in row["measured"].items():
         low, high = row["interval"][quantity]
-        interval = "" if low == high else f"{_short(low)} … {_short(high)}"
-        lines.append([text(quantity), _short(value), interval, *(_band(rule, quantity) for rule in rules.values())])
+        interval = "" if low == high else f"{claims.short(low)} … {claims.short(high)}"
+        lines.append(
+            [text(quantity), claims.short(value), interval, *(_band(rule, quantity) for rule in rules.values())]
+        )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) if row["measured"] else ""
 
 
@@ -186,25 +194,21 @@ def _band(rule: Mapping[str, claims.Band], quantity: str) -> str:
     return text(claims.rule_text({quantity: rule[quantity]})[len(quantity) :].strip()) if quantity in rule else ""
 
 
-def _short(value: float | None) -> str:
-    return "∞" if value is None else f"{value:.3g}"
-
-
 def _verdict(row: Mapping) -> str:
-    mark, kind = notebook.MARKS[row["verdict"]].replace("*", ""), row["verdict"].replace(" ", "-")
+    mark, kind = claims.MARKS[row["verdict"]].replace("*", ""), row["verdict"].replace(" ", "-")
     return f"[{mark} {row['verdict']}]{{.verdict .{kind}}}"
 
 
 def _published(slug: str, family: ModuleType) -> list[str]:
-    return [name for name in family.FIGURES if (paths.home() / "figures" / slug / f"{name}.png").exists()]
+    return [name for name in declared.of_family(family) if (paths.home() / "figures" / slug / f"{name}.png").exists()]
 
 
 def _figure(slug: str, name: str, family: ModuleType) -> str:
     base = f"/figures/{slug}/{name}"
-    alt = text(family.FIGURES[name])
-    named = {"PDF": "pdf", "drawn numbers": "csv", "made from": "json"}
+    alt = declared.of_family(family)[name]
+    named = {"PDF": "pdf", "table": "csv", "made from": "json"}
     files = " · ".join(f"{{download}}`{name} <{base}.{suffix}>`" for name, suffix in named.items())
-    return f":::{{figure}} {base}.png\n:alt: {family.FIGURES[name]}\n\n{alt}\n{files}\n:::"
+    return f":::{{figure}} {base}.png\n:alt: {alt}\n\n{text(alt)}\n{files}\n:::"
 
 
 def _lead(family: ModuleType) -> str:

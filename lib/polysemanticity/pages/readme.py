@@ -1,52 +1,18 @@
 """The generated parts of README.md, between their markers: pictures, what was found, the table of claims."""
 
+import importlib
 import json
 import re
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
-from polysemanticity import notebook
 from polysemanticity.base import paths
-from polysemanticity.claims import CORRECTED, FAILS, HOLDS, NOT_TESTED, UNCLEAR
+from polysemanticity.claims import CORRECTED, FAILS, HOLDS, MARKS, NOT_TESTED, UNCLEAR, measured_text, published
 
 PARTS = ("picture", "findings", "corrections", "gallery", "claims")
-PICTURE = ("feature_capacity", "figx_phase_diagram")
-SHOWN = {  # unfolded, one for each paper
-    "coding_theory_spectra": "figx_smoothness",
-    "incidental_polysemanticity": "fig3_counts",
-    "feature_capacity": "figx_allocation",
-}
 COLUMNS = 3  # of the gallery
 COUNTED = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UNCLEAR: UNCLEAR, NOT_TESTED: NOT_TESTED}
-
-# A sentence for each paper and the verdicts that it tells; where a run has others, their number is told instead.
-# {ID: quantity | format} is what was measured.
-SENTENCES = {
-    "coding_theory_spectra": (
-        {"CT-05": FAILS, "CT-07": CORRECTED, "CT-16": FAILS},
-        "**Noise does not simply buy redundant, smooth codes**: where the features are known, dropout changes the "
-        "effective number of features that a unit answers to by {CT-16: features per unit, dropout less none | +.0f} "
-        "where the paper expects a rise, and random projections turn smooth at an exponent of 1 + 2/d for a stimulus "
-        "of d dimensions ({CT-07: threshold of a, d = 1 | .2f} for one), not at 1.",
-    ),
-    "incidental_polysemanticity": (
-        {"IP-01": HOLDS, "IP-04": HOLDS, "IP-09": HOLDS, "IP-10": FAILS, "IP-12": FAILS},
-        "**Neurons are shared by accident, as long as sharing is free**: with two neurons for every feature, "
-        "{IP-01: polysemantic neurons at m = 2n | .1f} neurons of a network still serve two features, "
-        "{IP-04: share of surviving collisions with opposite signs | .0%} of these pairs with opposite signs. With a "
-        "ReLU on the hidden layer {IP-10: count ÷ exact count, ReLU on the hidden layer | .0%} of the predicted count "
-        "are left; with features that are seen together "
-        "{IP-12: count ÷ exact count, independent features | .0%}.",
-    ),
-    "feature_capacity": (
-        {"FC-03": CORRECTED, "FC-04": HOLDS, "FC-13": CORRECTED},
-        "**Training divides dimensions as the theory says**: where returns diminish, "
-        "{FC-04: share of models in the predicted phase, kurtosis > 3 | .0%} of the models end in the predicted "
-        "phase, and capacity is affine in importance, not proportional; a penalty on interference makes every feature "
-        "monosemantic ({FC-13: polysemantic features at 1.1 × the critical penalty, quadratic | .0f} shared ones are "
-        "left, of {FC-13: polysemantic features at 0.5 × the critical penalty, quadratic | .0f} at half of it).",
-    ),
-}
 
 
 def update() -> None:
@@ -73,10 +39,19 @@ def replaced(text: str, part: str, content: str) -> str:
 
 
 def picture() -> str:
-    """Return the picture under the title, where it has been published."""
-    slug, name = PICTURE
-    file = paths.home() / "figures" / slug / f"{name}.json"
-    return _linked(slug, file) if file.exists() else ""
+    """Return the picture under the title: the cover of the last paper whose figures are published."""
+    return next((_linked(slug, file) for slug, file in reversed(_covers().items())), "")
+
+
+def _covers() -> dict[str, Path]:
+    """The provenance of each paper's `COVER`, the figure that stands for it, where it has been published."""
+    folder = paths.home() / "figures"
+    files = {slug: folder / slug / f"{_paper(slug).COVER}.json" for slug in _claims()}
+    return {slug: file for slug, file in files.items() if file.exists()}
+
+
+def _paper(slug: str) -> ModuleType:
+    return importlib.import_module(f"polysemanticity.papers.{slug}")
 
 
 def findings() -> str:
@@ -88,8 +63,12 @@ def findings() -> str:
 
 
 def sentence(slug: str, rows: list[dict]) -> str:
-    """Return what was found for a paper in a sentence, whose numbers are those of the rows."""
-    told, template = SENTENCES.get(slug, ({}, ""))
+    """Return what was found for a paper in a sentence, whose numbers are those of the rows.
+
+    The paper's `FINDING` is that sentence with the verdicts that it tells; `{ID: quantity | format}` in it is what was
+    measured. Where the rows have other verdicts, their number is told instead.
+    """
+    told, template = getattr(_paper(slug), "FINDING", ({}, ""))
     by_id = {row["id"]: row for row in rows}
     if not told or any(by_id.get(claim, {}).get("verdict") != verdict for claim, verdict in told.items()):
         return f"**{_title(slug)}**: {_counted(rows)}."
@@ -113,8 +92,7 @@ def _correction(row: dict) -> str:
 
 def gallery() -> str:
     """Return a picture of every paper, and folded up all of its figures."""
-    files = {slug: paths.home() / "figures" / slug / f"{name}.json" for slug, name in SHOWN.items()}
-    lines = _table([_linked(slug, file) for slug, file in files.items() if file.exists()])
+    lines = _table([_linked(slug, file) for slug, file in _covers().items()])
     for slug in _claims():
         cells = [_linked(slug, file) for file in sorted((paths.home() / "figures" / slug).glob("fig*.json"))]
         lines += [f"<details><summary>{_title(slug)}: {len(cells)} figures</summary>", ""]
@@ -135,15 +113,15 @@ def claims() -> str:
     lines = ["| | claim | measured [interval] | verdict |", "|---|---|---|---|"]
     for rows in _claims().values():
         for row in rows:
-            verdict = f"{notebook.MARKS[row['verdict']]} {row['verdict']}"
-            cells = (row["id"], row["claim"], notebook.measured_text(row), verdict)
+            verdict = f"{MARKS[row['verdict']]} {row['verdict']}"
+            cells = (row["id"], row["claim"], measured_text(row), verdict)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
 
 def _claims() -> dict[str, list[dict]]:
-    files = {slug: paths.home() / "figures" / slug / "claims.json" for slug in paths.notebooks()}
-    return {slug: json.loads(file.read_text()) for slug, file in files.items() if file.exists()}
+    found = {slug: published(slug) for slug in paths.notebooks()}
+    return {slug: rows for slug, rows in found.items() if rows}
 
 
 def _counted(rows: list[dict]) -> str:

@@ -1,4 +1,4 @@
-"""Pages of the reference: every public name of `lib` with its signature and docstring.
+"""Pages of the reference: every public name of the package with its signature and docstring.
 
 Docstrings are plain text: paragraphs, `code` in single backticks, *emphasis*, formulas as Unicode or, between dollars,
 as TeX. `process` turns that into what Sphinx reads.
@@ -11,30 +11,32 @@ from collections.abc import Iterator
 
 from polysemanticity.base import config, paths
 
-GROUPS = {
-    "Spectra and exponents": (
-        "spectra", "covariance", "power_law", "wishart", "broken_law", "moments", "cvpca", "exponent_errors",
-    ),
-    "Random projections and traces": ("projections", "smoothness", "stimuli", "traces"),
-    "Information and codes": ("information", "codes", "mine"),
-    "Incidental polysemanticity": ("incidental", "flow", "winner", "optimizers", "interference", "hidden_noise"),
-    "Capacity of features": ("capacity", "phases", "geometry", "landscape"),
-    "Small networks in one batch": ("toy_networks", "autoencoders", "architectures", "ensembles", "ranks"),
-    "Data, networks, training": ("data", "models", "language", "train"),
-    "Claims, figures, notebooks": ("claims", "plots", "notebook"),
-}  # fmt: skip
-RUN = "How a run works"  # every module that is in none of the groups
+GROUPS = {  # a page for each first-level folder; the modules beside the folders have one together
+    "base": "What everything stands on",
+    "spectra": "Spectra and exponents",
+    "projections": "Random projections and traces",
+    "incidental": "Incidental polysemanticity",
+    "capacity": "Capacity of features",
+    "networks": "Networks, training, data",
+    "engine": "How a run works",
+    "pages": "Generated pages",
+    "": "Information, codes, claims, figures",
+}
 INLINE = re.compile(r"`([^`]+)`|\$([^$]+)\$|(?<![\w*])\*(\w[^*]*)\*(?![\w*])")
 
 
 def pages() -> dict[str, str]:
     """Return the pages by their path: a page for each group of modules, one for each paper's package."""
-    grouped = {name for names in GROUPS.values() for name in names}
-    rest = tuple(name for name in _modules() if name not in grouped)
-    groups = {title: [f"lib.{name}" for name in names] for title, names in {**GROUPS, RUN: rest}.items()}
+    groups = {}
+    for module in _modules():
+        room = module.split(".")[1] if module.count(".") > 1 or _path(module).stem == "__init__" else ""
+        groups.setdefault(GROUPS.get(room, room.replace("_", " ").capitalize()), []).append(module)
     for place in sorted((paths.PACKAGE / "papers").glob("[a-z]*")):
         slug = place.stem
         inner = [f"polysemanticity.papers.{slug}.{path.stem}" for path in sorted(place.glob("[a-z]*.py"))]
+        inner += [
+            f"polysemanticity.papers.{slug}.figures.{path.stem}" for path in sorted(place.glob("figures/[a-z]*.py"))
+        ]
         groups[f"Paper: {slug.replace('_', ' ')}"] = [f"polysemanticity.papers.{slug}", *inner]
     found = {f"reference/{_file(title)}.rst": _page(title, modules) for title, modules in groups.items()}
     listed = "\n".join(f"   {_file(title)}" for title in groups)
@@ -147,11 +149,15 @@ def _home(module, name: str) -> str:
 
 
 def _modules() -> list[str]:
-    return sorted(path.stem for path in (paths.ROOT / "lib").glob("[a-z]*.py"))
+    """Every module outside the papers that defines something public, packages by their own names."""
+    files = [file.relative_to(paths.PACKAGE) for file in sorted(paths.PACKAGE.rglob("*.py"))]
+    names = [".".join(["polysemanticity", *file.with_suffix("").parts]) for file in files if file.parts[0] != "papers"]
+    names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+    return [name for name in names if name != "polysemanticity" and any(True for _ in public(name))]
 
 
 def _path(module: str):
-    base = paths.ROOT.joinpath(*module.split("."))
+    base = paths.PACKAGE.joinpath(*module.split(".")[1:])
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
 
 

@@ -1,15 +1,13 @@
 """The documentation site: what has been published, as pages; built by Sphinx, without executing anything.
 
-Its sources are laid out under docs/_build/sources from three places: the pages written by hand beside this code in
-docs/, the published notebooks and figures, and pages from claims and docstrings (`pages.audits`, `pages.reference`).
-Nothing is written into docs/ itself, where runs publish notebooks.
+Its sources are laid out under docs/_build/sources from three places: the pages written by hand in site/, the published
+notebooks and figures in docs/ and figures/, and pages from claims and docstrings (`pages.audits`, `pages.reference`).
 """
 
 import importlib.metadata
 import importlib.util
 import io
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -25,6 +23,7 @@ from polysemanticity.pages import audits, reference
 
 NEEDS = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"  # the one file that typesets without its siblings
+BY_HAND = (".md", ".py", ".css", ".js", ".svg", ".png")
 THUMBNAIL = 480  # pixels
 LONG_CELL = 12  # lines; code of a longer cell is folded
 
@@ -49,7 +48,7 @@ def build() -> Path:
     done = subprocess.run(
         [*command, "-d", str(place / "doctrees"), str(place / "sources"), str(place / "html")],
         cwd=paths.ROOT,
-        env=os.environ | {"SITE_CODE": str(paths.ROOT), "PYTHONPATH": str(paths.PACKAGE.parent)},
+        env=os.environ | {"SITE_CODE": str(paths.PACKAGE.parent), "PYTHONPATH": str(paths.PACKAGE.parent)},
         capture_output=True,
         text=True,
     )
@@ -60,8 +59,9 @@ def build() -> Path:
 
 def sources() -> dict[str, bytes | str | Path]:
     """Return every source of the site by its path: its content, or the file that it is a copy of."""
-    own = paths.ROOT / "docs"
-    found = {str(file.relative_to(own)): file for file in own.rglob("*") if _by_hand(file.relative_to(own))}
+    own = paths.ROOT / "site"
+    found = {str(file.relative_to(own)): file for file in own.rglob("*") if file.suffix in BY_HAND}
+    found |= {file.name: file for file in (paths.ROOT / "docs").glob("*.md")}
     found["parts/guides.md"] = guides(found)
     figures = paths.home() / "figures"
     found |= {f"figures/{file.relative_to(figures)}": file for file in figures.glob("*/fig*")}
@@ -76,10 +76,6 @@ def sources() -> dict[str, bytes | str | Path]:
         importlib.metadata.distribution("sphinx-mathjax-offline").locate_file(MATHJAX)
     )
     return found
-
-
-def _by_hand(file: Path) -> bool:
-    return file.suffix in (".md", ".py", ".css", ".js", ".svg", ".png") and file.parts[0] != "_build"
 
 
 def guides(written: Iterable[str]) -> str:
@@ -122,13 +118,13 @@ def page(document) -> nbformat.NotebookNode:
             section, heading = cell, cell.source.partition("\n")[0].strip("# ")
         if cell.cell_type != "code":
             continue
-        drawn = re.search(r'plots\.save\(\w+, "(\w+)"', cell.source)
-        alt = alts.get(drawn[1] if drawn else "", f"Picture drawn by the code above, in the section “{heading}”.")
+        drawn = audits.shown_in(cell, "figure")
+        alt = alts.get(drawn[0] if drawn else "", f"Picture drawn by the code above, in the section “{heading}”.")
         cell.metadata["mystnb"] = {"image": {"alt": alt}}
         if cell.source.count("\n") >= LONG_CELL:
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
         if "show_claims(" in cell.source:
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "wide-table"]
-        for claim in audits.judged_in(cell):
+        for claim in audits.shown_in(cell, "claim"):
             section.source = f"({audits.label(claim)}-in-notebook)=\n{section.source}"
     return document

@@ -3,6 +3,7 @@
 import ast
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 
 @cache
@@ -12,10 +13,22 @@ def figures(package: str) -> dict[str, str]:
     `package` is the `__file__` of the paper's package. The sources are read, not imported: a worker, which imports its
     paper, needs nothing that draws.
     """
-    folder = Path(package).parent / "figures"
     found = {}
-    for file in sorted(folder.glob("*.py")):
-        for statement in ast.parse(file.read_text()).body:
-            if isinstance(statement, ast.FunctionDef) and statement.name.startswith("fig"):
-                found[statement.name] = " ".join((ast.get_docstring(statement) or "").split())
+    for file in sorted((Path(package).parent / "figures").glob("*.py")):
+        found |= _declared(file)
     return found
+
+
+def of_family(family: ModuleType) -> dict[str, str]:
+    """Return name and alt text of every figure of one family: those in the file of its name among the figures."""
+    place = Path(family.__file__)
+    return _declared(place.parent / "figures" / place.name)
+
+
+@cache
+def _declared(file: Path) -> dict[str, str]:
+    if not file.exists():
+        return {}
+    functions = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+    drawing = [node for node in functions if node.name.startswith("fig")]
+    return {node.name: " ".join((ast.get_docstring(node) or "").split()) for node in drawing}

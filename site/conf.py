@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, os.environ["SITE_CODE"])
 
-from polysemanticity.pages import reference  # noqa: E402
+from polysemanticity.pages import reference
 
 project = "Polysemanticity notebooks"
 author = "the contributors"
