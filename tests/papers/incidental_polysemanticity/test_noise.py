@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from polysemanticity import incidental
+from polysemanticity import claims, incidental, plots
 from polysemanticity.base import runtime, streams
-from polysemanticity.incidental import toy_networks
+from polysemanticity.base.results import Results
+from polysemanticity.incidental import hidden_noise, toy_networks
 from polysemanticity.papers.incidental_polysemanticity import noise, penalties, winner_takes_all
 
 CALL = {"seed": 0, "device": "cpu"}
@@ -121,3 +122,95 @@ def test_steps_of_several_lengths_cover_the_same_time():
     result = noise.by_step(**CALL, **SIZE, sigma=0.1, steps=(0.04, 0.02), n_seeds=3, time=20.0)
     assert result["participation"].shape == (2, 3)
     assert abs(result["participation"][0] - result["participation"][1]).max() < 0.2
+
+
+def test_a_callers_step_is_used():
+    config = {**CALL, "n_features": 4, "n_neurons": 4, "sigma": 0.15, "n_seeds": 2}
+    for worker, usual, length in (
+        (noise.expected_flow, 0.1, {"n_steps": 100}),
+        (noise.noisy_counts, 0.04, {"time": 4.0}),
+    ):
+        name = "bipolar" if worker is noise.expected_flow else "participation"
+        default, same, other = (
+            worker(**config, **length, **step)[name] for step in ({}, {"step": usual}, {"step": 0.02})
+        )
+        np.testing.assert_array_equal(default, same)
+        assert abs(default - other).max() > 1e-5
+
+
+SETTINGS = noise.Settings(n_seeds=6, n_steps=200)
+SIMPLEX = float(hidden_noise.fourth_norm(hidden_noise.sparsest_simplex(8, 16)))
+
+
+def planted_norms(growth=4.0, gaussian=1.0, laplace=0.6):
+    """Fourth norms that begin at a quarter of the simplex's and end at a multiple of that."""
+    config, rng = noise.protocol(SETTINGS), np.random.default_rng(0)
+    ends = {"bipolar": growth, "gaussian": gaussian, "uniform": growth, "laplace": laplace}
+    scatter = 1 + 0.01 * rng.standard_normal((4, 3, 6, 1))
+    course = np.array([[[[1.0, ends[law]]]] for law in config["laws"]])
+    value = SIMPLEX / 4 * (1 + (course - 1) * scatter)
+    weights = np.tile(hidden_noise.sparsest_simplex(8, 16).numpy(), (4, 3, 1, 1))
+    start = np.full((4, 3, 6), SIMPLEX / 4)
+    return Results([config], [{"steps": np.array([1, 200]), "start": start, "value": value, "weights": weights}])
+
+
+@pytest.mark.parametrize(
+    ("planted", "verdict"),
+    [
+        ({}, claims.HOLDS),
+        ({"growth": 1.1}, claims.FAILS),
+        ({"gaussian": 2.0}, claims.FAILS),
+        ({"laplace": 2.0}, claims.FAILS),
+    ],
+)
+def test_sparsity_is_judged_rightly(planted, verdict):
+    measured = noise.measured_sparsity(planted_norms(**planted))
+    assert claims.verdict_of(noise.CLAIMS["IP-06"], measured.quantities) == verdict
+
+
+def test_the_table_of_fourth_norms_has_all_laws_and_the_weights_in_use():
+    table = noise.fourth_norm_table(planted_norms())
+    plots.check_tidy(table)
+    norms = plots.part(table, quantity=noise.FOURTH, what="measured")
+    assert len(norms) == 4 * 3 * 2 and set(norms["law"]) == set(noise.LAWS)
+    weights = plots.part(table, quantity="weight")
+    assert len(weights) == 8 * 7
+    assert float((weights["value"] ** 4).sum() / 8) == pytest.approx(SIMPLEX, rel=1e-4)
+    assert noise.end_norms(planted_norms()).iloc[-1, 1] == pytest.approx(SIMPLEX)
+
+
+def planted_counts(per_network):
+    """Networks under noise with the same number of shared neurons by both criteria, and a pair that dissolves."""
+    configs = noise.counted_sizes(SETTINGS)
+    per = {"participation": np.full(8, 0.7), "ceiling": 0.8, "product": np.full(8, -0.1), "low": np.ones(8)}
+    counted = []
+    for config in configs:
+        count = np.full(8, round(per_network * config["n_features"] ** 2 / (4 * config["n_neurons"])))
+        counted.append({"window": count, "relative": count, **per})
+    time = np.array([1.0, 2.0])
+    course = -np.ones((len(noise.PAIR_SIGMAS), 8, 2)) * [1.0, 0.5]
+    pair = Results([noise.dissolving(SETTINGS)], [{"time": time, "product": course}])
+    both = noise.both_forces(SETTINGS, 0.03)
+    shared = Results(both, [{"count": np.arange(16).reshape(1, 16)} for _ in both])
+    return Results(configs, counted), pair, shared
+
+
+@pytest.mark.parametrize(("per_network", "verdict"), [(1.0, claims.HOLDS), (0.0, claims.FAILS)])
+def test_counts_under_noise_are_judged_rightly(per_network, verdict):
+    measured = noise.measured_counts(*planted_counts(per_network)[:2])
+    assert claims.verdict_of(noise.CLAIMS["IP-07"], measured.quantities) == verdict
+    assert measured.quantities["product of the planted pair at σ = 0.15"].value == -0.5
+
+
+def test_the_tables_of_noise_name_their_series():
+    table = noise.pairs_table(*planted_counts(1.0))
+    plots.check_tidy(table)
+    law = plots.part(table, what="paper")
+    assert list(law["size"])[:2] == ["8, 8", "8, 16"] and list(law["value"])[:2] == [2, 1]
+    flow = noise.expected_flow(**CALL, n_features=6, n_neurons=8, sigma=0.15, n_seeds=2, n_steps=100)
+    config = noise.small_network(SETTINGS)
+    cost = Results([noise.one_product(SETTINGS)], [noise.pair_cost(**CALL, product=-0.1, sigma=0.2, most=5)])
+    table = noise.theory_table(cost, Results([config], [flow]))
+    plots.check_tidy(table)
+    assert len(plots.part(table, quantity=noise.COST, what="measured")) == 5
+    assert set(noise.theory_numbers(cost, Results([config], [flow]))) > {"participation at the start"}
