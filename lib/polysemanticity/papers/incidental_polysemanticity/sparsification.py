@@ -2,32 +2,27 @@
 
 import itertools
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
-from polysemanticity import incidental
+from polysemanticity import incidental, intervals
 from polysemanticity.base import streams
-from polysemanticity.claims import Claim
+from polysemanticity.base.config import setting
+from polysemanticity.base.results import Results
+from polysemanticity.claims import Claim, Measured
 from polysemanticity.incidental import winner
+from polysemanticity.intervals import Estimate
 
 WINDOW = (0.01, 0.3)  # λ t over which the exponents of sparsification are fitted: past the start, tens of weights left
-FIGURES = {
-    "figx_winner": (
-        "Left: sizes of forty weights of one encoding over time; all but the largest fall to zero one after the other, "
-        "the largest rises to one, and points of plain descent lie on the exact lines. Right: weights against their "
-        "initial sizes at five times, each a straight line cut off at a rising threshold."
-    ),
-    "figx_weights": (
-        "Heatmaps of trained weights, features against neurons, for two numbers of features and a rising number of "
-        "neurons: every row has one entry of plus or minus one; columns with two entries are marked and hold one of "
-        "each sign."
-    ),
-    "fig2_sparsification": (
-        "Three panels over time on logarithmic axes: number of live weights falling as the inverse square of time, l1 "
-        "norm falling as its inverse, relative variance rising from 0.57 to about 1. The paper's curve for the number "
-        "lies below the simulation, the corrected one on it."
-    ),
+SNAPSHOTS = (40, 25, 12, 5, 2)  # live weights at the times at which all weights of one encoding are drawn
+COURSES = {  # of one encoding: the worker's name, what it is
+    "n_alive": "live weights m'",
+    "l1_norm": "norm ‖w‖₁",
+    "relative_variance": "relative variance of live weights",
 }
 
 _EXPONENT = (
@@ -55,6 +50,9 @@ CLAIMS: dict[str, Claim] = {
             "to the end; 1 row in 100 may fail. At m = 2n theory expects n/8 polysemantic neurons; one is the least "
             "that is not none."
         ),
+        whose="printed",
+        known="the published weight maps have one-hot rows; rule and result were written in one commit",
+        figure="figx_weights",
     ),
     "IP-02": Claim(
         id="IP-02",
@@ -84,8 +82,42 @@ CLAIMS: dict[str, Claim] = {
         correction=(
             "the exponents hold; m' = (1 + RV) ‖w‖₁², with the relative variance RV of a Gaussian's tail, without a fit"
         ),
+        whose="printed",
+        known="values of one start at the same m and λ; rule and result were written in one commit",
+        figure="fig2_sparsification",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Weight maps of whole networks, and the course of one encoding without interference."""
+
+    map_features: tuple[int, ...] = setting((32, 64), "features n of the weight maps", low=4, smoke=(8,))
+    map_ratios: tuple[int, ...] = setting((1, 2, 4, 8), "neurons per feature of the weight maps", low=1, smoke=(1, 2))
+    map_seeds: int = setting(16, "trained networks per weight map; the first is drawn", low=2, smoke=3, paper=64)
+    course_neurons: int = setting(100_000, "neurons m of the single encoding", low=100, smoke=2000)
+    course_l1: float = setting(
+        1e-5, "λ of the single encoding, in the paper's unit of time", low=1e-6, high=1e-2, smoke=2e-4
+    )
+    course_seeds: int = setting(8, "single encodings", low=2, smoke=2, paper=32)
+
+
+def checked_network(settings: Settings, l1: float) -> dict:
+    """Return the configuration of `checks`: the smallest weight map with two neurons per feature."""
+    n_features = settings.map_features[0]
+    return {"n_features": n_features, "n_neurons": 2 * n_features, "l1": l1}
+
+
+def shapes(settings: Settings, l1: float) -> list[dict]:
+    """Return the configurations of `weight_map`: one for each number of features and neurons."""
+    sizes = [(n, ratio * n) for n in settings.map_features for ratio in settings.map_ratios]
+    return [{"n_features": n, "n_neurons": m, "l1": l1, "n_seeds": settings.map_seeds} for n, m in sizes]
+
+
+def encoding(settings: Settings) -> dict:
+    """Return the configuration of `course`."""
+    return {"n_neurons": settings.course_neurons, "l1": settings.course_l1}
 
 
 def checks(*, seed: int, device: str, n_features: int, n_neurons: int, l1: float) -> dict:
@@ -167,6 +199,158 @@ def exponents(time, l1_norm, n_alive, n_neurons: int, l1: float) -> tuple[float,
     x = np.log(1 / math.sqrt(n_neurons) + l1 * time[inside])
     first, second = (np.polyfit(x, np.log(y[inside]), 1)[0] for y in (l1_norm, n_alive))
     return float(first), float(second)
+
+
+def checks_table(result: Mapping) -> pd.DataFrame:
+    """Return what `checks` found, in words."""
+    steps = zip(result["steps"], result["exact"], strict=True)
+    rows = {
+        "closed-form gradient against autograd, largest difference": result["gradient"],
+        **{f"l1 norm, exact against descent, largest relative error at step {step:g}": error for step, error in steps},
+        "expected count against enumeration, n = 4, m = 3, difference": result["count"],
+        "share of features on the same neuron, integrated to the very end": result["same_without_early_end"],
+        "share of features on the same neuron, steps ten times smaller": result["same_with_small_steps"],
+    }
+    return pd.DataFrame({"check": rows.keys(), "result": [f"{value:.1e}" if value < 0.01 else f"{value:.1%}"
+                                                          for value in rows.values()]})  # fmt: skip
+
+
+def winner_table(one: Mapping) -> pd.DataFrame:
+    """Return the sizes of one encoding's weights over time, and at five times against their sizes at the start.
+
+    Weights are numbered by their size at the start, the largest is 1. Over time a row for every live weight, of plain
+    descent at every twentieth time; at the five times also the ends of the line that the weights lie on.
+    """
+    size, descended = np.abs(one["exact"]), np.abs(one["descended"])
+    order = np.argsort(-size[0])
+    size, descended, alive = size[:, order], descended[:, order], size[:, order] > 0
+    rows = []
+    for rank in range(size.shape[1]):
+        living = np.flatnonzero(alive[:, rank])
+        for series, values, chosen in (("exact solution", size, living), ("plain descent", descended, living[::20])):
+            rows += [(series, "over time", rank + 1, one["time"][k], np.nan, values[k, rank].round(5)) for k in chosen]
+    for target in SNAPSHOTS:
+        k = np.flatnonzero(alive.sum(1) <= target)[0]
+        x, y, series = size[0], size[k], f"t = {one['time'][k]:.2g}, {alive[k].sum()} alive"
+        foot = x[0] - y[0] * (x[0] - x[1]) / (y[0] - y[1])
+        rows += [(series, "weights", rank + 1, one["time"][k], x[rank], y[rank]) for rank in range(len(x))]
+        line = ((0.0, 0.0), (max(0.0, foot), 0.0), (x[0], y[0]))
+        rows += [(series, "soft threshold", np.nan, one["time"][k], *end) for end in line]
+    columns = ["series", "drawn", "rank at the start", "time t", "size at the start |w(0)|", "size |w|"]
+    return pd.DataFrame(rows, columns=columns).assign(what="measured")
+
+
+def weights_table(maps: Results) -> pd.DataFrame:
+    """Return the weights of the first network of each size, sorted as by `ordered`; those left out are zero."""
+    parts = []
+    for config, result in maps.pairs():
+        staircase, shared = ordered(result["weights"])
+        feature, neuron = np.nonzero(staircase)
+        columns = {"features n": config["n_features"], "neurons m": config["n_neurons"], "shared neurons": shared,
+                   "feature (sorted)": feature + 1, "neuron (sorted)": neuron + 1,
+                   "weight": staircase[feature, neuron]}  # fmt: skip
+        parts.append(pd.DataFrame({"what": "measured", **columns}))
+    return pd.concat(parts)
+
+
+def course_table(courses: Results) -> pd.DataFrame:
+    """Return number, norm and relative variance of the live weights over time: simulated, exact, and by both laws.
+
+    `low` and `high` are the range of the simulations.
+    """
+    time, laws = courses.array("time")[0, 0], _laws(courses)
+    ends, parts = time[[0, -1]], []
+    for name, quantity in COURSES.items():
+        values, exact = (courses.array(f"{kind}_{name}")[0] for kind in ("simulated", "exact"))
+        simulated = {"value": values.mean(0), "low": values.min(0), "high": values.max(0)}
+        parts += [
+            _curve("measured", "simulation, mean and range", quantity, time, **simulated),
+            _curve("control", "exact solution, same starts", quantity, time, exact.mean(0)),
+        ]
+        if name != "relative_variance":
+            parts += [
+                _curve("paper", "the paper's curve", quantity, time, getattr(laws["paper's"], name)),
+                _curve("corrected", "corrected theory", quantity, time, getattr(laws["corrected"], name)),
+            ]
+    corrected = laws["corrected"].n_alive / laws["corrected"].l1_norm ** 2 - 1
+    parts += [
+        _curve("corrected", "corrected theory", quantity, time, corrected),
+        _curve("control", "π/2 − 1, at the start", quantity, ends, math.pi / 2 - 1),
+        _curve("paper", "the paper's curve", quantity, ends, 1.0),
+    ]
+    return pd.concat(parts)
+
+
+def shared_neurons(maps: Results) -> dict[str, Estimate]:
+    """Return the polysemantic neurons per network of each size."""
+    names = [f"polysemantic neurons, n = {c['n_features']}, m = {c['n_neurons']}" for c in maps.configs]
+    return {name: intervals.mean(result["count"]) for name, result in zip(names, maps, strict=True)}
+
+
+def last_weight(courses: Results) -> dict[str, float]:
+    """Return the earliest and the latest λt from which on a single weight is left."""
+    time, l1 = courses.array("time")[0, 0], courses.configs[0]["l1"]
+    alone = courses.array("simulated_n_alive")[0] <= 1
+    last = np.where(alone.any(1), time[alone.argmax(1)], np.inf)
+    return {f"λt when a single weight is left, {word}": l1 * end for word, end in
+            (("earliest", last.min()), ("latest", last.max()))}  # fmt: skip
+
+
+def measured_maps(maps: Results) -> Measured:
+    """Return what decides IP-01."""
+    sizes = [(config["n_features"], config["n_neurons"]) for config in maps.configs]
+    first, n_seeds, l1 = sizes[0][0], maps.configs[0]["n_seeds"], maps.configs[0]["l1"]
+    n_all = n_seeds * sum(n for n, _ in sizes)
+    one_hot, kept = (intervals.proportion(sum(int(r[key].sum()) for r in maps), n_all) for key in ("one_hot", "kept"))
+    quantities = {
+        "share of one-hot rows": one_hot,
+        "share of features kept": kept,
+        "polysemantic neurons at m = 2n": intervals.mean(maps.where(n_features=first, n_neurons=2 * first)[0]["count"]),
+    }
+    features, most = ", ".join(str(n) for n in dict.fromkeys(n for n, _ in sizes)), max(m // n for n, m in sizes)
+    return Measured(
+        quantities,
+        f"exact 95 % binomial intervals; count: 95 % t interval over {n_seeds} networks",
+        f"gradient flow, n = {features}, m = n to {most}n (count: n = {first}), λ = {l1:g}, {n_seeds} networks",
+        f"n = {features}, m = n to {most}n, λ = {l1:g}.",
+    )
+
+
+def measured_course(courses: Results) -> Measured:
+    """Return what decides IP-02."""
+    n_neurons, l1, time = courses.configs[0]["n_neurons"], courses.configs[0]["l1"], courses.array("time")[0, 0]
+    simulated, laws = {name: courses.array(f"simulated_{name}")[0] for name in COURSES}, _laws(courses)
+    inside, before = (l1 * time >= WINDOW[0]) & (l1 * time <= WINDOW[1]), l1 * time <= WINDOW[1]
+    pairs = zip(simulated["l1_norm"], simulated["n_alive"], strict=True)
+    fits = np.array([exponents(time, norm, alive, n_neurons, l1) for norm, alive in pairs])
+    quantities = {"exponent of ‖w‖₁": intervals.mean(fits[:, 0]), "exponent of m'": intervals.mean(fits[:, 1])}
+    for name, symbol in (("l1_norm", "‖w‖₁"), ("n_alive", "m'")):
+        for word, law in laws.items():
+            ratio = np.log(simulated[name] / getattr(law, name))[:, inside].mean(1)
+            quantities[f"{symbol} ÷ {word} curve"] = Estimate(*map(float, np.exp(intervals.mean(ratio))))
+    variance = simulated["relative_variance"][:, before]
+    quantities["least relative variance"] = intervals.mean(variance.min(1))
+    quantities["largest relative variance"] = intervals.mean(variance.max(1))
+    n_seeds = len(variance)
+    return Measured(
+        quantities,
+        f"95 % t interval over {n_seeds} encodings",
+        f"one encoding without interference, m = {n_neurons:,}, λ = {l1:g}, λt = {WINDOW[0]:g} to {WINDOW[1]:g}, "
+        f"{n_seeds} starts",
+        "The exponents hold; the drawn number of live weights lacks the factor 1 + RV.",
+    )
+
+
+def _laws(courses: Results) -> dict[str, winner.SparsityLaw]:
+    config, time = courses.configs[0], courses.array("time")[0, 0]
+    laws = {"paper's": False, "corrected": True}
+    return {word: winner.sparsity_law(config["n_neurons"], config["l1"], time, corrected=corrected)
+            for word, corrected in laws.items()}  # fmt: skip
+
+
+def _curve(what: str, series: str, quantity: str, time, value, low=math.nan, high=math.nan) -> pd.DataFrame:
+    columns = {"time (the paper's unit)": time, "quantity": quantity, "value": value, "low": low, "high": high}
+    return pd.DataFrame({"what": what, "series": series, **columns})
 
 
 def _simulation_error(encoding: np.ndarray, l1: float, step: float) -> float:
