@@ -2,13 +2,16 @@
 # An active conda or venv environment that can import all packages is used as it is; nothing is ever installed into it.
 
 wanted_packages() {  # the names to import; "test" adds what the tests need, "docs" what the site does
-    echo jupyterlab papermill numpy torch torchvision transformers matplotlib seaborn scipy \
-        ipykernel ipywidgets joblib nbformat psutil threadpoolctl filelock jaxtyping PIL skimage sklearn
+    echo numpy scipy pandas torch jaxtyping threadpoolctl tqdm filelock joblib psutil
+    echo ipykernel IPython ipywidgets jupyterlab nbformat papermill traitlets \
+        fontTools matplotlib matplotlib_inline PIL seaborn \
+        huggingface_hub safetensors skimage sklearn tokenizers torchvision transformers
     local extra
     for extra in "$@"; do
         case $extra in
-            test) echo beartype coverage dask distributed hypothesis packaging pytest pytest_cov xdist yaml ruff websocket ;;
-            docs) echo myst_nb sphinx_book_theme sphinx-mathjax-offline ;;
+            test) echo beartype coverage dask distributed hypothesis jsonschema packaging pytest pytest_cov xdist yaml ruff \
+                setuptools websocket ;;
+            docs) echo myst_nb sphinx sphinx_book_theme sphinx-mathjax-offline ;;
         esac
     done
 }
@@ -22,7 +25,7 @@ PY
 
 say() { echo "setup: $*" >&2; }
 
-make_environment() {  # what to install: a requirement of this folder, such as ".[test]"
+make_environment() {  # what to install: a requirement of this folder, such as ".[notebooks,test]"
     local python candidate
     if [ ! -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null; then
         for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do
@@ -53,7 +56,7 @@ find_environment() {  # [test] [docs]
     PYTHON=$PWD/.venv/bin/python
     stamp=$(cat constraints.txt pyproject.toml | cksum)
     if [ "$(cat .venv/pins 2>/dev/null)" = "$stamp" ] && has_everything "$PYTHON" "${packages[@]}"; then return 0; fi
-    make_environment ".${1:+[$(IFS=,; echo "$*")]}" || return 1
+    make_environment ".[$(IFS=,; echo "notebooks${*:+,$*}")]" || return 1
     if ! has_everything "$PYTHON" "${packages[@]}"; then say "packages are missing from .venv after the installation"; return 1; fi
     echo "$stamp" >.venv/pins
     say "done: .venv is ready"

@@ -1,17 +1,27 @@
-"""The three lists of packages agree, and the set-up scripts do what they say."""
+"""The lists of packages agree with each other and with what is imported, the set-up scripts do what they say, and the
+package is whole when it is built and installed by itself."""
 
+import ast
 import os
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
+from importlib import metadata
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from polysemanticity.base import paths
+import polysemanticity
+from polysemanticity.base import paths, runtime
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+PACKAGE = paths.PACKAGE.relative_to(paths.ROOT)
+NEEDS_MORE = ("engine", "pages", "networks", "papers", "notebook.py", "plots.py")  # than the base install
 
 
 def pins():
@@ -29,8 +39,7 @@ def conda():
 
 
 def test_every_dependency_is_pinned_within_its_range():
-    extras = [entry for entries in PROJECT["optional-dependencies"].values() for entry in entries]
-    for entry in [*PROJECT["dependencies"], *extras]:
+    for entry in [*PROJECT["dependencies"], *(entry for entries in EXTRAS.values() for entry in entries)]:
         wanted = Requirement(entry)
         for pin in pins()[canonicalize_name(wanted.name)]:
             (exact,) = pin.specifier
@@ -45,9 +54,9 @@ def test_pins_are_exact_and_name_no_address():
 
 def test_conda_environment_names_the_same_packages_and_versions():
     _, entries = conda()
-    assert "--constraint constraints.txt" in entries and "--editable .[test,docs]" in entries
+    assert "--constraint constraints.txt" in entries and "--editable .[notebooks,test,docs]" in entries
     listed = {canonicalize_name(Requirement(entry).name): Requirement(entry) for entry in entries if entry[0] != "-"}
-    assert set(listed) == {canonicalize_name(Requirement(entry).name) for entry in PROJECT["dependencies"]}
+    assert set(listed) == declared("notebooks")
     for name, requirement in listed.items():
         here = [
             pin for pin in pins()[name] if pin.marker is None or pin.marker.evaluate({"python_full_version": "3.11.7"})
@@ -61,23 +70,65 @@ def test_python_version_is_the_same_everywhere():
     assert "python=3.11" in dependencies
 
 
+def declared(*extras):
+    """The names of the packages that an installation with these extras has."""
+    entries = [*PROJECT["dependencies"], *(entry for extra in extras for entry in EXTRAS[extra])]
+    return {canonicalize_name(Requirement(entry).name) for entry in entries}
+
+
+def imported(files):
+    """The packages that are imported, wherever in a file, apart from Python's own and this project's."""
+    known = metadata.packages_distributions()
+    own = {"polysemanticity", "benchmarks", "tests", *(path.stem for path in (paths.ROOT / "tests").rglob("*.py"))}
+    found = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            found |= {name.partition(".")[0] for name in names}
+    found -= own | set(sys.stdlib_module_names)
+    return {canonicalize_name(known.get(name, [name])[0]) for name in found}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [
+        (PACKAGE, ("notebooks", "scale")),
+        ("templates", ("notebooks", "test")),
+        ("benchmarks", ("notebooks", "bench")),
+        ("tests", ("notebooks", "test", "docs")),
+    ],
+)
+def test_every_import_is_declared(folder, extras):
+    assert imported((paths.ROOT / folder).rglob("*.py")) <= declared(*extras)
+
+
+def test_the_sciences_and_the_sweeps_need_the_base_install_only():
+    files = [path for path in paths.PACKAGE.rglob("*.py") if path.relative_to(paths.PACKAGE).parts[0] not in NEEDS_MORE]
+    assert len(files) > 30
+    files += [paths.PACKAGE / "engine" / f"{name}.py" for name in ("sweep", "store", "codedigest", "processes")]
+    assert imported(files) <= declared()
+
+
 def test_setup_looks_for_every_dependency():
     script = (paths.ROOT / "environment.sh").read_text()
     imported_as = {
-        "scikit-image": "skimage",
-        "scikit-learn": "sklearn",
+        "fonttools": "fontTools",
+        "huggingface-hub": "huggingface_hub",
+        "ipython": "IPython",
+        "matplotlib-inline": "matplotlib_inline",
+        "myst-nb": "myst_nb",
+        "pillow": "PIL",
         "pytest-cov": "pytest_cov",
         "pytest-xdist": "xdist",
         "pyyaml": "yaml",
-        "pillow": "PIL",
-        "myst-nb": "myst_nb",
+        "scikit-image": "skimage",
+        "scikit-learn": "sklearn",
         "sphinx-book-theme": "sphinx_book_theme",
         "websocket-client": "websocket",
     }
-    extras = PROJECT["optional-dependencies"]
-    for entry in [*PROJECT["dependencies"], *extras["test"], *extras["docs"]]:
-        name = Requirement(entry).name
-        assert re.search(rf"\b{imported_as.get(name, name)}\b", script), name
+    for name in declared("notebooks", "test", "docs"):
+        assert re.search(rf"(?<![\w-]){imported_as.get(name, name)}(?![\w-])", script), name
 
 
 def run(script, tmp_path, **environment):
@@ -88,8 +139,6 @@ def run(script, tmp_path, **environment):
 
 
 def test_active_environment_that_has_everything_is_used(tmp_path):
-    import sys
-
     active = tmp_path / "active" / "bin"
     active.mkdir(parents=True)
     (active / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
@@ -104,3 +153,70 @@ def test_active_environment_that_has_everything_is_used(tmp_path):
 def test_lacking_environment_is_not_used(tmp_path):
     script = 'source ./environment.sh; has_everything "$(command -v python3)" no_such_package_anywhere'
     assert run(script, tmp_path).returncode != 0
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The package as a wheel built from a copy of its sources and unpacked, beside a foreign folder `lib`."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source, place = folder / "source", folder / "place"
+    shutil.copytree(paths.PACKAGE, source / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(paths.ROOT / name, source)
+    build = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    assert wheel.name == f"polysemanticity-{polysemanticity.__version__}-py3-none-any.whl"
+    subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, place], check=True)
+    (place / "lib").mkdir()
+    (place / "lib" / "__init__.py").write_text("raise ImportError('a foreign folder')\n")
+    return place
+
+
+def python(installed, *arguments):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("POLYSEMANTICITY_")}
+    environment = clean | {"PYTHONPATH": str(installed)}
+    return subprocess.run([sys.executable, *arguments], cwd=installed, env=environment, capture_output=True, text=True)
+
+
+def test_a_wheel_has_every_file_of_the_package(installed):
+    files = {path.relative_to(paths.PACKAGE.parent) for path in paths.PACKAGE.rglob("*.py")}
+    missing = [str(file) for file in [*files, paths.PACKAGE.relative_to(paths.PACKAGE.parent) / "py.typed"]]
+    assert not [file for file in missing if not (installed / file).exists()]
+
+
+def test_a_wheel_imports_beside_a_foreign_folder_of_the_old_name(installed):
+    sciences = "spectra, projections, information, codes, incidental, capacity, ranks"
+    code = f"from polysemanticity import {sciences}; print(spectra.__file__)"
+    done = python(installed, "-c", code)
+    assert done.returncode == 0 and done.stdout.startswith(str(installed)), done.stderr
+
+
+def test_outside_a_checkout_the_command_says_where_it_belongs(installed):
+    done = python(installed, "-m", "polysemanticity")
+    assert done.returncode == 2 and "run me in a checkout" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_what_a_wheel_lacks_is_said_in_a_line(installed):
+    """In a base install the packages that run notebooks are missing."""
+    (installed / "papermill.py").write_text("raise ModuleNotFoundError('No module named papermill')\n")
+    environment = {"POLYSEMANTICITY_HOME": str(paths.ROOT), "PYTHONPATH": str(installed)}
+    done = subprocess.run(
+        [sys.executable, "-m", "polysemanticity"], env=os.environ | environment, capture_output=True, text=True
+    )
+    (installed / "papermill.py").unlink()
+    assert done.returncode == 2 and "polysemanticity[notebooks]" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_another_checkout_is_refused(tmp_path, monkeypatch, toy_paper):
+    other = tmp_path / "other" / "lib" / "polysemanticity"
+    other.mkdir(parents=True)
+    (other / "__init__.py").touch()
+    (other.parents[1] / "notebooks").mkdir()
+    ask = {"profile": "smoke", "seed": 0, "device": "cpu", "overrides": {}}
+    monkeypatch.chdir(other.parents[1] / "notebooks")
+    with pytest.raises(RuntimeError, match=f"belongs to the checkout {re.escape(str(other.parents[1]))}, but"):
+        runtime.start(toy_paper, **ask)
+    for allowed in (tmp_path, paths.ROOT / "notebooks"):
+        monkeypatch.chdir(allowed)
+        assert runtime.start(toy_paper, **ask).slug == "toy"

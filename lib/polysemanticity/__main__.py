@@ -2,6 +2,22 @@
 
 import sys
 
-from polysemanticity.engine.run import main
+from polysemanticity.base import paths
 
-sys.exit(main())
+
+def main() -> int:
+    """Run what the command line asks for; 2, with what is missing, outside a checkout or without the `notebooks`."""
+    try:
+        paths.checkout()
+        from polysemanticity.engine import run
+    except RuntimeError as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"run: {error}: it comes with polysemanticity[notebooks]", file=sys.stderr)
+        return 2
+    return run.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
