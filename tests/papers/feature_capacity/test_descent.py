@@ -1,9 +1,13 @@
 """Stationary points, random problems, wrong minima and gradient flow, with tiny settings."""
 
+import matplotlib
 import numpy as np
+import pytest
 
+from polysemanticity import claims, plots
+from polysemanticity.base.results import Results
 from polysemanticity.capacity import landscape
-from polysemanticity.papers.feature_capacity import descent
+from polysemanticity.papers.feature_capacity import descent, figures, phase_diagram
 
 
 def work(worker, **config):
@@ -29,3 +33,83 @@ def test_flow_and_how_it_is_read():
     rests, nearest = landscape.distance_from_integers(flow["times"], flow["total"], entry, 2)
     assert rests.shape == nearest.shape == (3, 1) and (nearest <= rests + 1e-12).all()
     assert not landscape.in_order(np.array([[3.0, np.nan, 2.0]]))[0]
+
+
+SETTINGS, MODELS = descent.Settings(n_starts=4, n_problems=64, n_flows=128), phase_diagram.Settings()
+
+
+def found(off=0.0, wrong=0):
+    """Stationary points `off` the integers, random problems and a sweep of the kurtosis with some wrong minima."""
+    ranks = np.array([2, 3, 3, 3])
+    point = {
+        "total": ranks + off, "rank": ranks, "off": np.zeros(4), "excess_loss": np.array([0.5, 0.2, 0, 0]),
+        "minimum": np.array([False, False, True, True]), "converged": np.array([True, True, True, False]),
+    }  # fmt: skip
+    configs = descent.searches(SETTINGS)
+    excess = np.zeros((64, 8))
+    excess[:wrong] = 1.0
+    spectrum = np.ones((64, 8, 4))
+    problems = {"excess_loss": excess, "eigenvalues": spectrum, "predicted": spectrum[:, 0]}
+    swept = {"excess_loss": np.array([np.full((8, 8), float(k < 3)) for k in descent.SWEPT])}
+    return (
+        Results(configs, [point] * len(configs)),
+        Results([descent.problems_at_random(SETTINGS, MODELS)], [problems]),
+        Results([descent.sweep_of_kurtosis(MODELS)], [swept]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("plant", "verdict"), [({}, claims.HOLDS), ({"off": 0.1}, claims.FAILS), ({"wrong": 8}, claims.FAILS)]
+)
+def test_the_landscape_is_judged_rightly(plant, verdict):
+    measured = descent.measured_landscape(*found(**plant))
+    assert claims.verdict_of(descent.CLAIMS["FC-07"], measured.quantities) == verdict
+    assert "8 of the stationary points are saddles" in measured.note and "100%" in measured.note
+
+
+def test_the_table_of_the_landscape():
+    points, _, swept = found()
+    table = descent.landscape_table(points, swept)
+    plots.check_tidy(table)
+    assert len(plots.part(table, quantity=descent.TOTAL, kind="saddle")) == 4
+    share = plots.part(table, quantity=descent.SHARE, what="measured")
+    np.testing.assert_array_equal(share["value"], share["kurtosis κ"] < 3)
+    assert figures.figx_landscape(table).axes
+
+
+def flown(swapped=0, early=0.0):
+    """A flow whose features enter at 10, 20, 30, 40; `early` is how long before that Σ C counts them."""
+    config = descent.flows(SETTINGS)
+    times, n, seeds = np.linspace(0, 150, 301), config["n_features"], config["n_seeds"]
+    v, entries = 0.6 ** np.arange(n), np.tile(np.where(np.arange(n) < 4, 10.0 * np.arange(1, n + 1), 1e9), (seeds, 1))
+    entries[:swapped, :2] = entries[:swapped, 1::-1]
+    grown = times[:, None, None] >= entries
+    growing = 1e-8 * v * np.exp(2 * v * times[:, None, None])
+    noise = 1 + 1e-3 * np.random.default_rng(0).normal(size=(1, seeds, n))
+    norm = np.where(grown, v, np.minimum(growing, 1e-3 * v) * noise)
+    total = (times[:, None, None] >= entries - early).sum(-1) + 1e-3 * noise.sum(-1)
+    loss = np.tile(1 + 4 - grown.sum(-1)[:, :1], (1, seeds)).astype(float)
+    return Results([config], [{"times": times, "norm": norm, "total": total, "loss": loss}])
+
+
+@pytest.mark.parametrize(
+    ("plant", "verdict"), [({}, claims.HOLDS), ({"early": 7.0}, claims.FAILS), ({"swapped": 40}, claims.FAILS)]
+)
+def test_the_order_of_entry_is_judged_rightly(plant, verdict):
+    measured = descent.measured_entry(flown(**plant))
+    assert claims.verdict_of(descent.CLAIMS["FC-10"], measured.quantities) == verdict
+
+
+def test_the_table_of_the_flow_marks_where_the_claim_judges():
+    table = descent.entry_table(flown(early=7.0))
+    plots.check_tidy(table)
+    halves = plots.part(table, quantity="half of its length")
+    np.testing.assert_allclose(halves[descent.TIME], [10, 20, 30, 40])
+    judged = plots.part(table, quantity="Σ C where it is judged")
+    np.testing.assert_allclose(judged[descent.TIME], [15, 25, 35])
+    np.testing.assert_allclose(judged["value"], [2, 3, 4], atol=0.02)
+    apart = table[table["entry k"].notna()]
+    np.testing.assert_allclose(apart["value"], 1, atol=0.02)
+    with matplotlib.rc_context():
+        plots.use_style()
+        assert "mean 1.0" in figures.figx_order_of_entry(table).axes[1].get_title(loc="left")

@@ -2,13 +2,13 @@
 
 import pytest
 
-from polysemanticity.base import runtime
+from polysemanticity.base import config, runtime
 from polysemanticity.papers import feature_capacity as paper
 
 
-@pytest.mark.parametrize("profile", list(paper.PROFILES))
+@pytest.mark.parametrize("profile", config.PROFILES)
 def test_profiles_resolve(profile):
     run = runtime.start(paper, profile=profile, seed=0, device="cpu", overrides={})
-    assert run.cfg.n_dims < run.cfg.n_features and run.cfg.list_dims < run.cfg.n_features
+    assert run.cfg.allocation.n_dims < run.cfg.phase_diagram.n_features
     assert set(run.figures) == set(paper.FIGURES)
     assert all(claim.id == name for name, claim in paper.CLAIMS.items())

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from polysemanticity.papers.feature_capacity import price
+from polysemanticity import capacity, claims, plots
+from polysemanticity.base.results import Results
+from polysemanticity.papers.feature_capacity import allocation, phase_diagram, price
 
 
 def work(worker, **config):
@@ -23,3 +25,70 @@ def test_autoencoders_of_several_widths_in_one_batch():
     assert result["capacity"][0].sum(-1).max() < 1 + 1e-9
     constant = np.array([[[4.0, 3.0, 2.0], [1.0, 1.0, 1.0]]])
     assert price.variation_of_price(constant) == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("stretched", "verdict"), [(1.0, claims.HOLDS), (1.2, claims.FAILS)])
+def test_the_count_law_is_judged_rightly(stretched, verdict):
+    counts = price.counted()
+    rows = [{"count": (stretched * row["count"]).round()} for row in counts]
+    measured = price.measured_count(Results(counts.configs, rows))
+    assert claims.verdict_of(price.CLAIMS["FC-08"], measured.quantities) == verdict
+    assert "D = 120 and 200 and 300" in measured.scale
+
+
+def test_the_table_of_the_count_law():
+    table = price.count_table(price.counted())
+    plots.check_tidy(table)
+    found = plots.part(table, quantity=price.COUNT, what="measured")
+    assert len(found) == 72 and (found["value"] - found[price.LAW]).abs().max() < 1
+    window = plots.part(table, quantity="capacity C").groupby("series")["value"]
+    np.testing.assert_allclose(window.sum()["D = 10"], 10)
+
+
+def planted(factor, spread):
+    """Widths whose gains lie between two prices, and autoencoders whose gain over λ² is one factor but for a spread."""
+    dims = np.arange(1, 20)
+    last = 0.99**dims
+    loss = 100 - np.append(0, np.cumsum((last[:-1] ** 2 + last[1:] ** 2) * factor))
+    widths = Results([price.widths(phase_diagram.Settings())], [{"loss": loss, "price": last}])
+    configs = price.autoencoder_models(20, 10, 16, 100)
+    values = np.repeat((0.9 ** np.arange(10))[:, None], 8, axis=1)
+    gains = 3 * values**2 * (1 + spread * (-1) ** np.arange(10)[:, None])
+    net = {"loss": 100 - np.cumsum(gains, axis=0) + gains, "last": values}
+    return widths, Results(configs, [net] * 2)
+
+
+@pytest.mark.parametrize(
+    ("factor", "spread", "verdict"),
+    [(1.0, 0.05, claims.HOLDS), (1.0, 0.6, claims.CORRECTED), (1.5, 0.05, claims.FAILS)],
+)
+def test_the_price_is_judged_rightly(factor, spread, verdict):
+    measured = price.measured_price(*planted(factor, spread), seed=0)
+    assert claims.verdict_of(price.CLAIMS["FC-09"], measured.quantities) == verdict
+    assert measured.error.endswith("over 8 starts for the autoencoders")
+
+
+def test_the_table_of_prices():
+    widths, nets = planted(1.0, 0.0)
+    table = price.price_table(widths, nets)
+    plots.check_tidy(table)
+    np.testing.assert_allclose(plots.part(table, series="ReLU")["value"], 1)
+    gain = plots.part(table, quantity=price.GAIN, what="measured")["value"].to_numpy()
+    between = plots.part(table, quantity=price.GAIN, what="control")
+    assert ((between["low"] < gain) & (gain < between["high"])).all()
+
+
+def test_the_spectrum_ends_at_the_price():
+    models = phase_diagram.Settings(n_features=7, n_dims=2, n_seeds=2)
+    configs = allocation.lists(allocation.Settings(n_dims=3, decays=(0.8,), kurtoses=(6.0, 20.0)), models)
+    best = capacity.optimal_allocation(np.tile(0.8 ** np.arange(7), (2, 1)), np.array([[6.0], [20.0]]), 3)
+    spectra = [
+        capacity.predicted_spectrum(0.8 ** np.arange(7), *one, 3) for one in zip(best.capacity, best.price, strict=True)
+    ]
+    row = {"eigenvalues": np.array(spectra)[:, None].repeat(2, 1), "optimum": best.capacity, "price": best.price}
+    trained = Results(configs, [row])
+    table = price.spectrum_table(trained)
+    plots.check_tidy(table)
+    theory, found = (plots.part(table, what=what)[price.EIGENVALUE] for what in ("control", "measured"))
+    np.testing.assert_allclose(theory, found)
+    assert price.error_of_the_tail(trained) < 1e-12

@@ -1,0 +1,14 @@
+"""All figures of the paper: `fig…(table)` draws one from its table, and nothing else."""
+
+from polysemanticity.papers.feature_capacity.figures.allocation import figx_allocation as figx_allocation
+from polysemanticity.papers.feature_capacity.figures.allocation import figx_marginal_benefit as figx_marginal_benefit
+from polysemanticity.papers.feature_capacity.figures.allocation import figx_returns as figx_returns
+from polysemanticity.papers.feature_capacity.figures.allocation import figx_schematic as figx_schematic
+from polysemanticity.papers.feature_capacity.figures.bound import figx_bound as figx_bound
+from polysemanticity.papers.feature_capacity.figures.descent import figx_landscape as figx_landscape
+from polysemanticity.papers.feature_capacity.figures.descent import figx_order_of_entry as figx_order_of_entry
+from polysemanticity.papers.feature_capacity.figures.phase_diagram import figx_phase_diagram as figx_phase_diagram
+from polysemanticity.papers.feature_capacity.figures.phase_diagram import figx_two_features as figx_two_features
+from polysemanticity.papers.feature_capacity.figures.price import figx_count_law as figx_count_law
+from polysemanticity.papers.feature_capacity.figures.price import figx_price as figx_price
+from polysemanticity.papers.feature_capacity.figures.price import figx_spectrum as figx_spectrum
