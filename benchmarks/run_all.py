@@ -113,12 +113,12 @@ def phases(quick: bool) -> Procedure:
 
 def sparsity(quick: bool) -> Procedure:
     """Toy models over sparsity, an ensemble for each seed."""
-    cfg, steps = coding_theory_spectra.Config(), 2
+    cfg, steps = sparse_codes.Settings(), 2
     density = torch.tensor(sparse_codes.DENSITIES).float()
-    start = torch.randn(len(density), cfg.toy_features, cfg.toy_units)
-    one = _seconds(lambda: autoencoders.einsum_ensemble(density, start, steps, cfg.toy_batch)) / steps
-    total = one * cfg.toy_steps * cfg.toy_seeds
-    return Procedure("toy models", total, f"a step × {cfg.toy_steps:,} × {cfg.toy_seeds} seeds")
+    start = torch.randn(len(density), cfg.n_features, cfg.n_units)
+    one = _seconds(lambda: autoencoders.einsum_ensemble(density, start, steps, cfg.batch_size)) / steps
+    total = one * cfg.n_steps * cfg.n_seeds
+    return Procedure("toy models", total, f"a step × {cfg.n_steps:,} × {cfg.n_seeds} seeds")
 
 
 def vaes(quick: bool) -> Procedure:

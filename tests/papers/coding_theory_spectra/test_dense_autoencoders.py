@@ -1,23 +1,26 @@
-"""The small autoencoders of the first notebook: indices, readings at equal loss, trends and partial correlations."""
+"""The small autoencoders of the first notebook: indices, readings at equal loss, tables, and verdicts when planted."""
 
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
+from polysemanticity import claims, plots
 from polysemanticity.base import config
+from polysemanticity.base.results import Results
 from polysemanticity.papers import coding_theory_spectra as paper
-from polysemanticity.papers.coding_theory_spectra import dense_autoencoders
+from polysemanticity.papers.coding_theory_spectra import dense_autoencoders, vision
 from polysemanticity.projections import stimuli
 
 
 @pytest.fixture(scope="module")
 def smoke():
-    return config.resolve(paper.Config(), paper.PROFILES, "smoke", {})
+    return config.resolve(paper.Config(), getattr(paper, "PROFILES", {}), "smoke", {})
 
 
 def test_networks_of_photographs_are_measured_and_deterministic(smoke):
-    settings = dense_autoencoders.photograph_nets(smoke, "relu", 0.4, 128) | {"n_train": 1280}
+    settings = dense_autoencoders.photograph_nets(smoke.dense_autoencoders, smoke.vision, "relu", 0.4, 128) | {
+        "n_train": 1280
+    }
     first, second = (dense_autoencoders.on_photographs(seed=3, device="cpu", **settings) for _ in range(2))
     for key in ("exponent", "narrow_exponent", "decodability"):
         assert first[key].shape == (2, 3) and np.isfinite(first[key]).all()
@@ -33,7 +36,7 @@ def test_patches_of_training_and_probing_come_from_different_photographs():
 
 
 def test_features_without_noise_are_learnt_and_the_course_is_recorded(smoke):
-    settings = dense_autoencoders.feature_nets(smoke, "no noise") | {"n_steps": 400, "batch_size": 128}
+    settings = dense_autoencoders.feature_nets(smoke.dense_autoencoders)[0] | {"n_steps": 400, "batch_size": 128}
     course = dense_autoencoders.on_features(seed=0, device="cpu", **settings)
     assert course["step"][0] == 0 and course["step"][-1] == 400
     assert course["loss"].shape == course["index"].shape == course["exponent"].shape == (len(course["step"]), 2)
@@ -83,50 +86,79 @@ def test_at_loss_interpolates_in_the_logarithm():
     assert dense_autoencoders.at_loss(course, np.array([1e-9]), "index") == pytest.approx([1])
 
 
-def test_width_trend_is_the_regression_with_a_constant_per_seed():
-    widths, rng = (64, 128, 256, 512), np.random.default_rng(0)
-    values = 0.7 * np.log10(widths)[:, None] + [3.0, -1.0, 2.0] + 0.01 * rng.standard_normal((4, 3))
-    design = np.c_[np.repeat(np.log10(widths), 3), np.tile(np.eye(3), (4, 1))]
-    expected = np.linalg.lstsq(design, values.ravel(), rcond=None)[0][0]
-    found = dense_autoencoders.width_trend(values, widths)
-    assert found.value == pytest.approx(expected) and found.low < 0.7 < found.high
+def test_the_course_of_every_condition_has_its_noise(smoke):
+    nets = dense_autoencoders.feature_nets(smoke.dense_autoencoders)
+    assert [(net["noise"], net["weight_decay"] > 0) for net in nets] == [
+        ("none", False), ("dropout", False), ("gaussian", False), ("none", True),
+    ]  # fmt: skip
 
 
-def test_width_trend_covers_the_truth():
-    rng = np.random.default_rng(1)
-    found = [
-        dense_autoencoders.width_trend(rng.standard_normal((5, 4)), (64, 128, 256, 512, 1024)) for _ in range(1000)
-    ]
-    assert 0.93 < np.mean([low <= 0 <= high for _, low, high in found]) < 0.97
+SETTINGS, ELSEWHERE = dense_autoencoders.Settings(), vision.Settings(source="cifar10")  # no photographs are read
 
 
-def test_rank_correlation_takes_the_training_loss_out():
+def planted(configs, exponents, n_nets=4):
+    """Results of `on_photographs` with one seed, whose networks have these exponents [config] but for some noise."""
+    rng, rows = np.random.default_rng(0), []
+    for value in exponents:
+        layers = value + 0.01 * rng.standard_normal((n_nets, 3))
+        losses = dict(
+            zip(("train_loss", "test_loss", "noisy_loss", "attacked_loss"), rng.random((4, n_nets)), strict=True)
+        )
+        row = {"exponent": layers, "narrow_exponent": layers, "decodability": np.full((n_nets, 3), 0.9), **losses}
+        rows.append([row])
+    return Results(configs, rows)
+
+
+@pytest.mark.parametrize(("tanh", "verdict"), [(0.3, claims.HOLDS), (-0.3, claims.FAILS)])
+def test_planted_effects_of_dropout_are_judged_rightly(tanh, verdict):
+    configs = dense_autoencoders.nonlinearities(SETTINGS, ELSEWHERE)
+    added = {"identity": -1.0, "relu": 0.2, "gelu": 0.4, "silu": 0.3, "tanh": tanh}
+    kinds = planted(configs, [1 + (config["dropout"] > 0) * added[config["activation"]] for config in configs])
+    measured = dense_autoencoders.measured_nonlinearities(kinds)
+    assert claims.verdict_of(paper.CLAIMS["CT-14"], measured.quantities) == verdict
+    assert "p = 0 and 0.4" in measured.scale and "identity -1.0" in measured.note
+    table = dense_autoencoders.activations_table(kinds)
+    plots.check_tidy(table)
+    difference = plots.part(table, series="difference").set_index("activation")["value"]
+    assert difference.to_dict() == pytest.approx(added, abs=0.03)
+    by_layer = dense_autoencoders.effects_by_layer(kinds).set_index("dropout adds")
+    assert by_layer.loc["tanh", "exponent, dec1"] == pytest.approx(tanh, abs=0.03)
+
+
+@pytest.mark.parametrize(("per_decade", "verdict"), [(0.0, claims.HOLDS), (0.4, claims.FAILS)])
+def test_planted_growth_with_width_is_judged_rightly(per_decade, verdict):
+    configs = dense_autoencoders.width_ladder(SETTINGS, ELSEWHERE)
+    ladder = planted(configs, [1.5 + per_decade * np.log10(config["width"] / 64) for config in configs])
+    measured = dense_autoencoders.measured_widths(ladder)
+    assert claims.verdict_of(paper.CLAIMS["CT-15"], measured.quantities) == verdict
+    assert all(found.value == pytest.approx(per_decade, abs=0.02) for found in measured.quantities.values())
+    table = dense_autoencoders.widths_table(ladder)
+    plots.check_tidy(table)
+    assert table["units m"].drop_duplicates().tolist() == list(SETTINGS.widths)
+    assert (plots.part(table, what="paper")["exponent a, ranks 3 to 16"] == 1).all()
+
+
+@pytest.mark.parametrize(("more", "verdict"), [(2.0, claims.HOLDS), (-2.0, claims.FAILS)])
+def test_planted_noise_is_judged_at_equal_loss(more, verdict):
+    """With noise training ends at the loss that training without noise has at its second of three stops."""
+    configs, rows = dense_autoencoders.feature_nets(SETTINGS), []
     rng = np.random.default_rng(0)
-    train = rng.standard_normal((12, 10))
-    noise = rng.standard_normal((3, 12, 10))
-    a = train + noise[0]
-    groups = list(np.stack([a, train, train + noise[1], a + 0.1 * noise[2], -a], axis=-1))
-    common, same, opposite = dense_autoencoders.rank_correlations(groups, rng)
-    assert common.low < 0 < common.high and stats.spearmanr(a.ravel(), (train + noise[1]).ravel()).pvalue < 0.05
-    assert same.low > 0.9 and opposite.value == pytest.approx(-1)
-
-
-def test_rank_correlation_with_one_group_is_scipys_partial_one():
-    rng = np.random.default_rng(2)
-    group = rng.standard_normal((30, 3))
-    r = stats.spearmanr(group).statistic
-    expected = (r[0, 2] - r[0, 1] * r[1, 2]) / np.sqrt((1 - r[0, 1] ** 2) * (1 - r[1, 2] ** 2))
-    assert dense_autoencoders.rank_correlations([group], rng, 10)[0].value == pytest.approx(expected)
-
-
-def test_rank_correlation_is_zero_where_the_training_loss_fixes_the_ranks():
-    train = np.arange(5.0)
-    groups = [np.stack([a, train, train**2], axis=-1) for a in np.random.default_rng(3).standard_normal((3, 5))]
-    (left,) = dense_autoencoders.rank_correlations(groups, np.random.default_rng(4), 200)
-    assert (left.value, left.low, left.high) == (0, 0, 0)
-
-
-def test_predicted_slope_is_the_sheets():
-    assert dense_autoencoders.predicted_slope(1024) * np.array([0.2, 0.4, 0.6, 0.8]) == pytest.approx(
-        [0.37, 0.75, 1.12, 1.50], abs=0.006
-    )
+    for config_ in configs:
+        noisy = config_["noise"] != "none"
+        loss = np.array([1.0, 0.5, 0.1]) if noisy else np.array([1.0, 0.1, 0.001])
+        index = np.array([16.0, 9.0, 5.0 + more]) if noisy else np.array([16.0, 5.0, 30.0])
+        course = {"loss": loss, "index": index, "exponent": index / 10, "twins": np.array([0, 0, 0.1 * noisy])}
+        noise = 0.001 * rng.standard_normal((3, 4))
+        course = {key: value[:, None] * np.ones(4) + (key != "loss") * noise for key, value in course.items()}
+        rows.append([{"step": np.array([0, 10, 20]), **course}])
+    features = Results(configs, rows)
+    measured = dense_autoencoders.measured_noise(features)
+    assert claims.verdict_of(paper.CLAIMS["CT-16"], measured.quantities) == verdict
+    assert measured.quantities["features per unit, dropout less none"].value == pytest.approx(more, abs=0.01)
+    table = dense_autoencoders.noise_table(features)
+    plots.check_tidy(table)
+    end = plots.part(table, series="dropout", quantity=dense_autoencoders.COURSES["twins"], step=20)
+    assert end["value"].item() == pytest.approx(0.1, abs=0.01) and end[
+        "held-out loss ÷ variance"
+    ].item() == pytest.approx(0.1)
+    assert dense_autoencoders.ends_of_training(features)["features per unit"][1] == pytest.approx(5 + more, abs=0.01)

@@ -1,4 +1,4 @@
-"""Small autoencoders, many at once: CT-14 to CT-18, the paper's open questions that need many networks.
+"""Small autoencoders, many at once: CT-14 to CT-16, open questions of the paper that need many networks.
 
 Two kinds. `on_photographs`: grey patches through two hidden layers to a narrow code and back through one, noise in the
 encoder as in the paper. `on_features`: independent sparse features through one hidden layer with more units than
@@ -6,15 +6,19 @@ features, so that it can be said how many features a unit answers to. No batch n
 Symbols: a > 0 is the exponent of lambda_i ~ i^-a, p the dropout rate, m the width of the hidden layers.
 """
 
+from dataclasses import dataclass
 from math import inf
 
 import numpy as np
+import pandas as pd
 import torch
-from scipy import stats
 
-from polysemanticity import spectra
+from polysemanticity import intervals, spectra
 from polysemanticity.base import streams
-from polysemanticity.claims import Claim, Estimate
+from polysemanticity.base.config import setting
+from polysemanticity.base.results import Results
+from polysemanticity.claims import Claim, Measured
+from polysemanticity.intervals import Estimate
 from polysemanticity.networks import data, perceptrons
 
 SIDE = 12  # pixels of a patch
@@ -25,25 +29,13 @@ DECADE, NARROW = (3, 32), (3, 16)  # fitted ranks; the narrow window fits into 6
 PROBES_PER_UNIT = 10  # n/m of every spectrum
 NOISE, ATTACK = 0.1, 4 / 255  # damage of inputs in [0, 1], as in the vision family
 N_FEATURES, HIDDEN, DENSITY = 64, 128, 0.05
-BITS = 8  # of a pixel: the precision n in a(D) = 2nD / log2(m/e)
 _SOURCE = "Marshall & Kirchner 2024"
-
-FIGURES = {
-    "figx_activations": "Exponent and linear decodability of autoencoders with five activation functions, without and "
-    "with dropout, and the effect of dropout on each.",
-    "figx_widths": "Exponent against the width of the layers, without and with dropout, one panel per layer.",
-    "figx_noise_needed": "Features per unit, share of units with a twin, and exponent against held-out loss while "
-    "autoencoders learn without noise, with dropout, with Gaussian noise and with weight decay.",
-    "figx_generalisation": "Ranks of held-out loss, of the loss that noise adds and of that which an attack adds, "
-    "against the rank of the exponent, over all networks at equal training loss.",
-    "figx_slope_prediction": "Change of the exponent with dropout, measured in two families of networks, beside the "
-    "prediction 2n/log2(m/e).",
-}
 
 CLAIMS: dict[str, Claim] = {
     "CT-14": Claim(
         id="CT-14",
         claim="Dropout changes the exponent in the same direction whatever the nonlinearity",
+        whose="open question",
         source=f"{_SOURCE}, open question 2",
         paper="open question; only ReLU networks are shown, where dropout is said to steepen spectra",
         rule={
@@ -54,10 +46,12 @@ CLAIMS: dict[str, Claim] = {
         reason="Effect: exponent at p = 0.4 less that at 0, mean over three hidden layers, paired by seed; "
         "multiplied by the sign of the mean effect of the other three nonlinearities, so that all four must agree "
         "and each must exclude 0. The direction itself is not part of this rule (it is CT-05's). Blind.",
+        figure="figx_activations",
     ),
     "CT-15": Claim(
         id="CT-15",
         claim="The exponent does not depend on the size of the network",
+        whose="open question",
         source=f"{_SOURCE}, open question 3",
         paper="open question; no numbers",
         rule={f"exponent per decade of width, p = {rate:g}": (-0.1, 0.1) for rate in (0.0, 0.4)},
@@ -65,10 +59,12 @@ CLAIMS: dict[str, Claim] = {
         "width with a constant per seed, mean over three hidden layers; n/m = 10 and ranks 3 to 16 at every width, "
         "so that neither sampling nor the window changes with it (16 is a quarter of the narrowest layer: under a "
         "decade). Blind.",
+        figure="figx_widths",
     ),
     "CT-16": Claim(
         id="CT-16",
         claim="Noise in training is needed for polysemantic, redundant codes",
+        whose="summary",
         source=f"{_SOURCE}, check 1 (without dropout)",
         paper="training noise is what makes redundancy pay; with more neurons than features a monosemantic code "
         "suffices",
@@ -82,32 +78,7 @@ CLAIMS: dict[str, Claim] = {
         "is taken at the step of its training where its clean held-out loss is that which the noisy one ends with. "
         "Gaussian noise multiplies activity with dropout's variance, as additive noise could be outgrown; weight "
         "decay is a control. More units (128) than features (64). Signs only: the paper gives directions. Blind.",
-    ),
-    "CT-17": Claim(
-        id="CT-17",
-        claim="Steeper spectra go with better generalisation and robustness",
-        source=f"{_SOURCE}, open questions (generalisation)",
-        paper="suggested; no numbers",
-        rule={
-            "rank correlation of a with held-out loss": (-inf, 0.0),
-            "with the loss that noise adds": (-inf, 0.0),
-            "with the loss that an attack adds": (-inf, 0.0),
-        },
-        reason="Spearman correlation with the rank of the training loss partialled out. Ranks are taken among "
-        "networks of one family (ResNet-VAEs of CT-05, autoencoders of CT-14 and of CT-15) that were trained and "
-        "tested on the same photographs: a pilot showed that losses differ most between photographs. Interval: "
-        "bootstrap over these groups. A correlation over networks shows no cause. The correlations were not seen "
-        "before.",
-    ),
-    "CT-18": Claim(
-        id="CT-18",
-        claim="Dropout that is paid for by spectral decay alone gives a(p) = a(0) + 2np/log2(m/e)",
-        source="ours, from the paper's capacity and entropy bounds (Marshall & Kirchner 2024, supplement 2.3 and 2.4)",
-        paper="not in the paper; n = 8 bits and m = 1024 give 1.9 per unit p",
-        rule={f"measured ÷ predicted slope, {name}": (0.5, 2.0) for name in ("ResNet-VAE", "autoencoders")},
-        reason="n = 8 bits, the precision of a pixel; a factor of 2 because n of a unit is not known better. "
-        "ResNet-VAE: CT-05's slopes in eval mode, each layer with its own width. Autoencoders: ReLU networks of "
-        "CT-14. Not blind for the ResNet-VAE: an earlier sweep with another recipe gave 1.64 for the mean slope.",
+        figure="figx_noise_needed",
     ),
 }
 
@@ -120,16 +91,46 @@ CONDITIONS = {
     "Gaussian noise": ("gaussian", 0.4, 0.0),
     "weight decay": ("none", 0.0, 0.3),
 }
+COURSES = {
+    "index": "features per unit [effective number]",
+    "twins": "units that another repeats [share]",
+    "exponent": "exponent a of the hidden layer",
+}
 
 
-def photograph_nets(cfg, activation: str, dropout: float, width: int) -> dict:
-    """Return the settings of `on_photographs` for one ensemble."""
-    folder = cfg.folder if cfg.source == "photographs" else ""
-    content = fingerprint_here({"folder": folder}) if cfg.source == "photographs" else ""
+@dataclass(frozen=True)
+class Settings:
+    """Small autoencoders."""
+
+    n_nets: int = setting(5, "small autoencoders of each kind; each splits the photographs anew", low=2, smoke=2)
+    n_steps: int = setting(500, "training steps of the autoencoders of photographs", low=2, smoke=4)
+    width: int = setting(256, "units of their hidden layers where width is not the question", low=128, smoke=128)
+    widths: tuple[int, ...] = setting(
+        (64, 128, 256, 512, 1024), "widths of their hidden layers", low=64, smoke=(64, 128)
+    )
+    feature_steps: int = setting(2000, "training steps of the autoencoders of sparse features", low=20, smoke=20)
+
+
+def photograph_nets(settings: Settings, images, activation: str, dropout: float, width: int) -> dict:
+    """Return the configuration of `on_photographs` for one ensemble; `images` has `source` and `folder` of vision."""
+    folder = images.folder if images.source == "photographs" else ""
+    content = fingerprint_here({"folder": folder}) if images.source == "photographs" else ""
     return {
         **{"activation": activation, "dropout": dropout, "width": width, "content": content, "folder": folder},
-        **{"n_nets": cfg.n_nets, "n_steps": cfg.ae_steps, "n_train": 16384, "batch_size": 64, "lr": 1e-3},
+        **{"n_nets": settings.n_nets, "n_steps": settings.n_steps, "n_train": 16384, "batch_size": 64, "lr": 1e-3},
     }
+
+
+def nonlinearities(settings: Settings, images) -> list[dict]:
+    """Return the configurations of `on_photographs` with every activation function, without and with dropout."""
+    kinds = [(name, rate) for name in perceptrons.ACTIVATIONS for rate in RATES]
+    return [photograph_nets(settings, images, name, rate, settings.width) for name, rate in kinds]
+
+
+def width_ladder(settings: Settings, images) -> list[dict]:
+    """Return the configurations of `on_photographs` with ReLUs at every width, without and with dropout."""
+    kinds = [(width, rate) for width in settings.widths for rate in RATES]
+    return [photograph_nets(settings, images, "relu", rate, width) for width, rate in kinds]
 
 
 def fingerprint_here(config) -> str:
@@ -137,13 +138,13 @@ def fingerprint_here(config) -> str:
     return data.fingerprint(data.photographs(config["folder"] or None))
 
 
-def feature_nets(cfg, condition: str) -> dict:
-    """Return the settings of `on_features` for one ensemble."""
-    noise, rate, weight_decay = CONDITIONS[condition]
-    return {
-        **{"noise": noise, "rate": rate, "weight_decay": weight_decay, "n_nets": cfg.n_nets, "n_stops": 24},
-        **{"n_steps": cfg.feature_steps, "batch_size": 256, "lr": 3e-3},
-    }
+def feature_nets(settings: Settings) -> list[dict]:
+    """Return the configurations of `on_features`: one for each of CONDITIONS."""
+    fixed = {"n_nets": settings.n_nets, "n_stops": 24, "n_steps": settings.feature_steps, "batch_size": 256, "lr": 3e-3}
+    return [
+        {"noise": noise, "rate": rate, "weight_decay": weight_decay, **fixed}
+        for noise, rate, weight_decay in CONDITIONS.values()
+    ]
 
 
 def patches(seed: int, n_train: int, n_probe: int, folder: str, device) -> tuple[torch.Tensor, torch.Tensor, float]:
@@ -336,44 +337,171 @@ def at_loss(course: dict, loss: np.ndarray, key: str) -> np.ndarray:
     )
 
 
-def width_trend(values: np.ndarray, widths: tuple[int, ...], level: float = 0.95) -> Estimate:
-    """Return the slope of values [width, seed] on log10 width and its t interval; every seed has its own constant."""
-    x = np.log10(np.asarray(widths, dtype=float))
-    x = np.broadcast_to((x - x.mean())[:, None], values.shape)
-    y = values - values.mean(0)
-    slope = float((x * y).sum() / (x * x).sum())
-    dof = values.size - values.shape[1] - 1
-    error = np.sqrt(((y - slope * x) ** 2).sum() / dof / (x * x).sum())
-    half = float(stats.t.ppf((1 + level) / 2, dof) * error)
-    return Estimate(slope, slope - half, slope + half)
+# ------------------------------------------------------------ what the figures show and what decides the claims
 
 
-def rank_correlations(groups: list[np.ndarray], rng: np.random.Generator, n: int = 2000) -> list[Estimate]:
-    """Return the rank correlation of a with each y at equal training loss, and its 95 % bootstrap interval.
-
-    groups: arrays [net, (a, training loss, y…)] of networks that may be compared with each other; ranks are taken
-    within a group, the correlation (with the training loss's rank partialled out) over all groups together. The
-    bootstrap redraws groups. Where the training loss alone fixes the ranks nothing is left to correlate: 0.
-    """
-    scaled = [(2 * stats.rankdata(group, axis=0) - len(group) - 1) / len(group) for group in groups]
-    products = np.array([ranks.T @ ranks for ranks in scaled])
-
-    def partial(total):
-        scale = np.sqrt(total.diagonal())
-        r = total / np.outer(scale, scale)
-        left = ((1 - r[0, 1] ** 2) * (1 - r[1, 2:] ** 2)).clip(min=0)  # rounding may put it below 0
-        return np.where(left > 1e-9, (r[0, 2:] - r[0, 1] * r[1, 2:]) / np.sqrt(left.clip(min=1e-9)), 0)
-
-    value = partial(products.sum(0))
-    draws = [partial(products[rng.integers(len(groups), size=len(groups))].sum(0)) for _ in range(n)]
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
-    return [Estimate(*map(float, (v, min(v, a), max(v, b)))) for v, a, b in zip(value, low, high, strict=True)]
+def values_of_nets(results: Results, key: str) -> np.ndarray:
+    """One value of `on_photographs` as [config, net, ...]: the networks of all seeds side by side."""
+    values = results.array(key)  # [config, seed, net, ...]
+    return values.reshape(len(values), -1, *values.shape[3:])
 
 
-def predicted_slope(units: np.ndarray | float, bits: float = BITS) -> np.ndarray:
-    """Return 2n / log2(m/e), the change of the exponent per unit of dropout if spectral decay alone pays for it.
+def by_activation(kinds: Results, key: str) -> dict[str, np.ndarray]:
+    """One value of the networks of `nonlinearities` for each activation function, as [rate, net, layer]."""
+    names = dict.fromkeys(kinds.setting("activation").tolist())
+    return {name: values_of_nets(kinds.where(activation=name), key) for name in names}
 
-    From mn(1 - p) = mn - (a/2) m log2(m/e): our combination of the paper's capacity under dropout with its entropy
-    bound, sign and factor corrected.
-    """
-    return 2 * bits / np.log2(np.asarray(units) / np.e)
+
+def dropout_effects(kinds: Results) -> dict[str, np.ndarray]:
+    """What dropout adds to the exponent of each network, mean of its layers, for each activation function: [net]."""
+    return {name: values[1].mean(-1) - values[0].mean(-1) for name, values in by_activation(kinds, "exponent").items()}
+
+
+def rates_of(results: Results) -> list[float]:
+    """The dropout rates of the configurations, each once."""
+    return list(dict.fromkeys(results.setting("dropout").tolist()))
+
+
+def scale_of(results: Results) -> str:
+    """Return what networks of photographs were trained and probed on, in one line."""
+    config = results.configs[0]
+    widths = sorted(set(results.setting("width").tolist()))
+    m = f"m = {widths[0]}" if len(widths) == 1 else f"m = {widths[0]} to {widths[-1]}"
+    nets = values_of_nets(results, "train_loss").shape[1]
+    return (
+        f"autoencoders {SIDE**2}-m-m-{CODE}-m-{SIDE**2}, {m}, {nets} of each kind, {config['n_steps']:,} steps of "
+        f"{config['batch_size']} grey patches of {SIDE} × {SIDE} pixels of photographs, probed with n = "
+        f"{PROBES_PER_UNIT} m others, p = {' and '.join(f'{rate:g}' for rate in rates_of(results))}"
+    )
+
+
+def _listed(estimates: dict[str, Estimate]) -> str:
+    return ", ".join("{} {:+.2f} [{:+.2f}, {:+.2f}]".format(name, *e) for name, e in estimates.items())
+
+
+def activations_table(kinds: Results) -> pd.DataFrame:
+    """Return exponent and decodability for each activation function and rate, and what dropout adds to the exponent."""
+    rates, frames = rates_of(kinds), []
+    for key, title in (("exponent", "exponent a"), ("decodability", "R² of the patch")):
+        for name, values in by_activation(kinds, key).items():
+            row = {"what": "measured", "quantity": f"{title}, mean of {values.shape[-1]} layers", "activation": name}
+            series = [f"p = {rate:g}" for rate in rates]
+            frames.append(pd.DataFrame({**row, "series": series, **intervals.mean(values.mean(-1)).columns()}))
+    for name, values in dropout_effects(kinds).items():
+        row = {"what": "measured", "quantity": f"exponent at p = {rates[1]:g} less that at {rates[0]:g}"}
+        row |= {"activation": name, "series": "difference", **intervals.mean(values).columns()}
+        frames.append(pd.DataFrame([row]))
+    return pd.concat(frames)
+
+
+def effects_by_layer(kinds: Results) -> pd.DataFrame:
+    """Return what dropout adds to the mean exponent of each layer, and to the mean decodability."""
+    rows, read = [], by_activation(kinds, "decodability")
+    for name, values in by_activation(kinds, "exponent").items():
+        layers = np.diff(values, axis=0)[0].mean(0)
+        added = {f"exponent, {layer}": value for layer, value in zip(LAYERS, layers, strict=True)}
+        rows.append({"dropout adds": name, **added, "R² of the patch": np.diff(read[name].mean((1, 2)))[0]})
+    return pd.DataFrame(rows)
+
+
+def measured_nonlinearities(kinds: Results) -> Measured:
+    """Return what decides CT-14."""
+    effects = dropout_effects(kinds)
+    quantities = {
+        f"effect × sign of the others', {name}": intervals.mean(
+            effects[name] * np.sign(np.mean([effects[other] for other in NONLINEAR if other != name]))
+        )
+        for name in NONLINEAR
+    }
+    n_nets = len(effects[NONLINEAR[0]])
+    error = f"95 % t interval over {n_nets} networks (weights and split of the photographs)"
+    note = "effects: " + _listed({name: intervals.mean(values) for name, values in effects.items()})
+    return Measured(quantities, error, scale_of(kinds), note)
+
+
+def exponents_by_width(ladder: Results) -> tuple[list[int], np.ndarray]:
+    """The widths, and the exponents on the narrow window as [width, rate, net, layer]."""
+    widths = list(dict.fromkeys(ladder.setting("width").tolist()))
+    return widths, np.array([values_of_nets(ladder.where(width=width), "narrow_exponent") for width in widths])
+
+
+def widths_table(ladder: Results) -> pd.DataFrame:
+    """Return the exponent of every layer against the width, without and with dropout."""
+    (widths, exponents), frames = exponents_by_width(ladder), []
+    for layer, name in enumerate(LAYERS):
+        place = {"layer": name, "units m": widths}
+        for index, rate in enumerate(rates_of(ladder)):
+            found = intervals.mean(exponents[:, index, :, layer]).columns()
+            frames.append({"what": "measured", "series": f"p = {rate:g}", **place, **found})
+        frames.append({"what": "paper", "series": "a = 1, the paper's threshold", **place, "value": 1.0})
+    return pd.concat(map(pd.DataFrame, frames)).rename(columns={"value": "exponent a, ranks 3 to 16"})
+
+
+def ends_of_ladder(ladder: Results) -> pd.DataFrame:
+    """Return the mean exponent of the narrowest and the widest networks, without and with dropout."""
+    (widths, exponents), rates = exponents_by_width(ladder), rates_of(ladder)
+    mean = exponents.mean((2, 3))
+    columns = {f"exponent at m = {widths[place]}": mean[place] for place in (0, -1)}
+    return pd.DataFrame({"dropout p": [f"{rate:g}" for rate in rates], **columns})
+
+
+def measured_widths(ladder: Results) -> Measured:
+    """Return what decides CT-15."""
+    widths, exponents = exponents_by_width(ladder)
+    growth = [intervals.common_slope(exponents[:, index].mean(-1), np.log10(widths)) for index in range(2)]
+    quantities = dict(zip(CLAIMS["CT-15"].rule, growth, strict=True))
+    error = f"95 % t interval of the regression over {len(widths)} widths and {exponents.shape[2]} networks each"
+    note = f"layers with a > 1: {(exponents > 1).mean():.0%} of {exponents.size}"
+    return Measured(quantities, error, scale_of(ladder), note)
+
+
+def _courses(features: Results) -> dict[str, dict[str, np.ndarray]]:
+    """The courses of `on_features` by condition, as [stop, net] with the networks of all seeds side by side."""
+    names, courses = {values: name for name, values in CONDITIONS.items()}, {}
+    for config, row in features.pairs():
+        course = {key: np.concatenate([one[key] for one in row], axis=-1) for key in row[0] if key != "step"}
+        courses[names[config["noise"], config["rate"], config["weight_decay"]]] = {"step": row[0]["step"], **course}
+    return courses
+
+
+def noise_table(features: Results) -> pd.DataFrame:
+    """Return features per unit, repeated units and exponent while networks learn, against their held-out loss."""
+    frames = []
+    for condition, course in _courses(features).items():
+        loss = np.exp(np.log(course["loss"]).mean(1))
+        for key, quantity in COURSES.items():
+            place = {"what": "measured", "series": condition, "quantity": quantity, "step": course["step"]}
+            found = intervals.mean(course[key]).columns()
+            frames.append(pd.DataFrame({**place, "held-out loss ÷ variance": loss, **found}))
+    return pd.concat(frames)
+
+
+def ends_of_training(features: Results) -> pd.DataFrame:
+    """Return features per unit and the share of units that another repeats when training ends."""
+    rows = []
+    for condition, course in _courses(features).items():
+        twin = intervals.mean(course["twins"][-1])
+        row = {"condition": condition, "features per unit": course["index"][-1].mean()}
+        rows.append({**row, "units that another repeats": twin.value, "from": twin.low, "to": twin.high})
+    return pd.DataFrame(rows)
+
+
+def measured_noise(features: Results) -> Measured:
+    """Return what decides CT-16: what noise adds at the loss at which the network with noise ends."""
+    courses, config = _courses(features), features.configs[0]
+
+    def excess(condition: str, key: str) -> Estimate:
+        course = courses[condition]
+        return intervals.mean(course[key][-1] - at_loss(courses["no noise"], course["loss"][-1], key))
+
+    pairs = (("dropout", "index"), ("Gaussian noise", "index"), ("dropout", "exponent"))
+    quantities = {name: excess(*pair) for name, pair in zip(CLAIMS["CT-16"].rule, pairs, strict=True)}
+    decay = {name: excess("weight decay", key) for name, key in (("features", "index"), ("exponent", "exponent"))}
+    ends = ", ".join(f"{condition} {course['index'][-1].mean():.1f}" for condition, course in courses.items())
+    n_nets = courses["no noise"]["loss"].shape[1]
+    scale = (
+        f"ReLU autoencoders {N_FEATURES}-{HIDDEN}-{N_FEATURES} of independent features of density {DENSITY:g}, "
+        f"{n_nets} networks of each kind, {config['n_steps']:,} steps of {config['batch_size']} samples"
+    )
+    note = f"features per unit at the end: {ends}; weight decay less none at equal loss: {_listed(decay)}"
+    return Measured(quantities, f"95 % t interval over {n_nets} networks", scale, note)

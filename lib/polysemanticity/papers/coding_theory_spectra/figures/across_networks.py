@@ -1,0 +1,44 @@
+"""The figures of the family `across_networks`, from their tables."""
+
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from polysemanticity import plots
+
+
+def figx_generalisation(table: pd.DataFrame) -> Figure:
+    """Rank correlation of the exponent with held-out loss, with the loss that noise adds and with that which an attack
+    adds, at equal training loss: over all networks, and for each family alone, where signs differ."""
+    names, y = list(dict.fromkeys(table["networks"])), "rank correlation with a"
+    look = {name: plots.ROLES["measured"] for name in names}
+    fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharey=True)
+    for ax, (loss, rows) in zip(axes, table.groupby("loss", sort=False), strict=True):
+        places = rows.assign(place=rows["networks"].map(names.index))
+        plots.points(ax, places, "place", "networks", y=y, look=look, horizontal=True)
+        ax.axvline(0, **plots.CONTROL_LINE)
+        ax.axhline(0.5, **plots.CONTROL_LINE)
+        for name in set(names) - set(rows["networks"]):
+            text = "no value: nothing\nis left to correlate"
+            ax.annotate(text, (0.04, names.index(name)), va="center", fontsize=9)
+        ax.set(title=loss[0].upper() + loss[1:], xlim=(-1.08, 1.08), xlabel=y)
+        ax.set_xticks([-1, -0.5, 0, 0.5, 1])
+    axes[0].set_yticks(range(len(names)), [name if name == "all" else f"{name} alone" for name in names])
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    return fig
+
+
+def figx_slope_prediction(table: pd.DataFrame) -> Figure:
+    """Exponent against the dropout rate in two families of networks, beside the line that it would follow if spectral
+    decay alone paid for dropout: the autoencoders' exponent rises by far less; the ResNet-VAE's by less in
+    eval mode, and it falls once batch norm is recalibrated."""
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4))
+    for ax, (networks, rows) in zip(axes, table.groupby("networks", sort=False), strict=True):
+        look = plots.styles(rows)
+        plots.lines(ax, plots.part(rows, what="corrected"), "dropout rate p", y="exponent a", look=look)
+        measured = plots.part(rows, what="measured")
+        plots.lines(ax, measured, "dropout rate p", y="exponent a", look=look, markers=True)
+        layers = "9 layers" if networks == "ResNet-VAE" else "3 layers"
+        ax.set(title=networks, xlabel="dropout rate p", ylabel=f"exponent a, mean of {layers}", ylim=(0, None))
+        ax.legend(loc="lower left")
+    return fig
