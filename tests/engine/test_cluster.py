@@ -207,7 +207,9 @@ def test_workers_that_read_files_can_say_what_they_hold(family):
     cfg = paper_of_images.Config()
     settings = {
         vision: lambda: vision.network(cfg.vision, 0.0),
-        dense_autoencoders: lambda: dense_autoencoders.photograph_nets(cfg.dense_autoencoders, cfg.vision, "relu", 0.0, 32),
+        dense_autoencoders: lambda: dense_autoencoders.photograph_nets(
+            cfg.dense_autoencoders, cfg.vision, "relu", 0.0, 32
+        ),
         language: lambda: language.network(cfg.language),
     }[family]()
     assert settings["content"] == family.fingerprint_here(settings)
