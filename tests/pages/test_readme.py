@@ -8,7 +8,9 @@ import urllib.parse
 
 import nbformat
 import pytest
+from matplotlib import pyplot as plt
 
+from polysemanticity import plots
 from polysemanticity.base import paths
 from polysemanticity.pages import readme
 
@@ -136,3 +138,14 @@ def test_the_map_names_every_folder_in_few_lines():
     folders = [path.name for path in paths.PACKAGE.iterdir() if (path / "__init__.py").exists()]
     assert len(found.splitlines()) <= 15
     assert not [name for name in folders if f"{name}/" not in found]
+
+
+def test_what_the_guide_to_tables_says_is_done(monkeypatch):
+    """The example draws a published table, and the roles that it explains are those that there are."""
+    text = (paths.ROOT / "figures" / "README.md").read_text()
+    assert re.findall(r"^- \*\*(\w+)\*\*", text, re.MULTILINE) == list(plots.ROLES)
+    monkeypatch.chdir(paths.ROOT)
+    known = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], known)
+    assert len(known["counts"]) > 10
+    plt.close("all")
