@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from polysemanticity import claims, plots
 from polysemanticity.base import streams
+from polysemanticity.base.results import Results
 from polysemanticity.networks import mine
 from polysemanticity.papers.coding_theory_spectra import decoding as family
 
@@ -76,9 +78,64 @@ def test_the_worker_measures_every_layer_and_rate():
     assert found["error"].shape == (2,)
 
 
-def test_rank_correlation_and_gap():
-    assert family.rank_correlation(np.array([[1, 10.0], [2, 20], [3, 400]])) == pytest.approx(1)
+def test_gap():
     assert family.gap(0.9, 0.95) == pytest.approx(0.5)
+
+
+def planted(*, right=0.999, first=0.98, output=0.51):
+    """Networks with these shares of bits, and autoencoders whose gain rises with the exponent but in the last layer."""
+    nets = np.array([-1e-4, 0, 1e-4])
+    read = np.array([1.0, first, 0.97, 0.9, output])[:, None] + nets
+    row = {"right": right + nets, "new": read, "seen": np.ones((5, 3)), "eigenvalues": np.linspace(1.1, 0.9, 10)}
+    configs = family.functions(family.Settings())
+    exponent = np.linspace(1, 3, 20).reshape(4, 1, 5) * np.ones((1, 4, 1))  # [split, layer, rate]
+    gain = exponent / 20 * np.array([1, 1, 1, -1])[:, None]
+    coded = [{"exponent": e, "linear": np.full((4, 5), 0.5), "network": 0.5 + g / 2} for e, g in
+             zip(exponent, gain, strict=True)]  # fmt: skip
+    powers = Results(configs, [[row if c["function"] == "g^x mod p" else {**row, "new": row["seen"]}] for c in configs])
+    return powers, Results([family.coders(family.Settings())], [coded])
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, claims.HOLDS),
+        ({"output": 0.7}, claims.FAILS),
+        ({"right": 0.9}, claims.FAILS),
+        ({"first": 0.8}, claims.FAILS),
+    ],
+)
+def test_planted_results_are_judged_rightly(changes, verdict):
+    measured = family.measured(*planted(**changes), seed=0)
+    assert claims.verdict_of(family.CLAIMS["CT-13"], measured.quantities) == verdict
+    assert measured.quantities["Spearman(a, gain), encoder 1"].value == pytest.approx(1)
+    assert measured.quantities["Spearman(a, gain), decoder 2"].value == pytest.approx(-1)
+    assert measured.quantities["the same for x itself"].value == pytest.approx(0.5)
+    assert "over 20 autoencoders" in measured.error
+
+
+def test_the_tables_hold_what_the_figures_draw():
+    powers, coded = planted()
+    reading, gains = family.reading_table(powers), family.gap_table(coded, 0)
+    plots.check_tidy(reading)
+    plots.check_tidy(gains)
+    read = plots.part(reading, series="g^x mod p", x="new")
+    np.testing.assert_allclose(read["value"], [1, 0.98, 0.97, 0.9, 0.51])
+    assert list(read["layer"]) == list(family.LAYERS) and set(read["what"]) == {"measured"}
+    assert set(plots.part(reading, series=["random order", "x itself", "chance"])["what"]) == {"control"}
+    each = plots.part(gains, quantity="share of the line's error that a network explains")
+    assert len(each) == 4 * 4 * 5
+    one = each[(each["split of the photographs"] == 1) & (each["layer"] == "decoder 2")]
+    np.testing.assert_allclose(one["value"], -one["exponent a"] / 20)
+    assert list(one["dropout p"]) == list(family.RATES)
+    assert list(plots.part(gains, quantity="rank correlation")["layer"]) == list(family.DECODED)
+
+
+def test_numbers_beside_the_verdict():
+    found = family.numbers(*planted())
+    assert found["share of the line's error that a network explains, largest"] == pytest.approx(0.15)
+    assert found["largest eigenvalue ÷ smallest, x itself"] == pytest.approx(1.1 / 0.9)
+    assert found["rank correlation at equal dropout, decoder 2"] < -0.9
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from polysemanticity import claims, plots
 from polysemanticity.base import streams
+from polysemanticity.base.results import Results
 from polysemanticity.papers.coding_theory_spectra import error_correction as family
 from polysemanticity.papers.coding_theory_spectra import known_information
 
@@ -86,19 +88,81 @@ def test_exact_information_of_every_mask():
     assert bits[-1, 2] > 3 * (1 - 3 * 0.2**5) - 2e-3 and bits[-1, 1] < 2
 
 
-def test_known_information_is_what_is_planted():
-    found = known_information.planted_information(
-        seed=0, device="cpu", nats=(0.2, 1.0), repeats=2, **{**CRITIC, "n_samples": 1000}
-    )
-    names = list(known_information.CHANNELS)
-    truth = dict(zip(names, found["truth"][2:], strict=True))
-    assert truth["flip, p = .2"] == pytest.approx(0.193, abs=1e-3)
-    assert truth["dropout .5 of ±1"] == pytest.approx(0.347, abs=1e-3)
-    assert truth["dropout .5 of 0, 1"] == pytest.approx(0.216, abs=1e-3)
-    np.testing.assert_allclose(found["linear"].mean(1), [0.2, 1.0], atol=0.25)
-    assert found["mine"].shape == found["nce"].shape == (7, 2)
-
-
 def test_an_unknown_task_is_refused():
     with pytest.raises(ValueError, match="task = 'both': allowed is one of learnt, random"):
         family.trained("both", seed=0, device="cpu", **NET)
+
+
+def planted(*, tooth=-0.01, random_ratio=0.8, bits=2.9, contraction=0.1, exact=3.0):
+    """Results of all arms: MINE falls by 3 % at each dropout, random by a ratio, and rises by a tooth up to the next."""
+    blocks, teeth = (np.arange(20) + 1) // 2, np.tile([0.0, -tooth], 10)
+    nets = np.array([1.0, 1.001, 0.999])
+    curves = {"learnt": 4 * 0.97**blocks + teeth, "random": 4 * random_ratio**blocks}
+    curves = {task: {"mine": curve[:, None] * nets, "nce": curve[:, None] * nets, "linear": curve[:, None] * nets}
+              for task, curve in curves.items()}  # fmt: skip
+    read = {"bits": np.full((20, 3), bits), "random bits": np.linspace(3, 0.1, 20)[:, None] * nets}
+    steps = contraction ** np.arange(0, 2 * family.LATER / 2, 0.5)
+    distance = {"learnt": 0.25 * steps, "bits": 0.25 * steps, "random": np.full(len(steps), 0.25)}
+    configs = family.arms(family.Settings(), known_information.Settings())
+    rows = []
+    for config in configs:
+        task = config["task"]
+        row = curves.get(task) or {"decoder": read[task] * np.log(2)}
+        row = row | {"distance": distance.get(task, distance["random"])[:, None] * nets, "r2": np.full((3, 3), 0.9)}
+        rows.append([row])
+    resolutions = family.small()["resolutions"]
+    counted = np.minimum(exact, np.linspace(1, 4, len(resolutions))) * np.ones((7, 1))
+    return Results(configs, rows), Results([family.small()], [[{"bits": counted}] * 3])
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, claims.HOLDS),
+        ({"tooth": 0.5}, claims.CORRECTED),
+        ({"random_ratio": 0.6}, claims.CORRECTED),
+        ({"tooth": 0.5, "bits": 2.0}, claims.FAILS),
+        ({"tooth": 0.5, "contraction": 0.9}, claims.FAILS),
+        ({"tooth": 0.5, "exact": 2.5}, claims.FAILS),
+    ],
+)
+def test_planted_results_are_judged_rightly(changes, verdict):
+    measured = family.measured(*planted(**changes))
+    assert claims.verdict_of(family.CLAIMS["CT-10"], measured.quantities) == verdict
+    assert "3 networks of 40 tanh layers" in measured.scale
+
+
+def test_quantities_are_those_that_were_planted():
+    measured = family.measured(*planted(tooth=0.5, contraction=0.1))
+    found = {name: estimate.value for name, estimate in measured.quantities.items()}
+    assert found["MINE per block, random (ratio)"] == pytest.approx(0.8)
+    assert found["change of MINE over layers without noise, learnt (nats)"] == pytest.approx(0.5)
+    assert found["distance to the clean state over a block, learnt ÷ random"] == pytest.approx(0.1)
+    assert found["bits a decoder reads at the output, learnt (of 3)"] == pytest.approx(2.9)
+    assert "0% of the stretches" in family.measured(*planted()).note
+
+
+def test_the_tables_hold_what_the_figures_draw():
+    deep, exact = planted()
+    information, correction = family.information_table(deep), family.correction_table(deep, exact)
+    plots.check_tidy(information)
+    plots.check_tidy(correction)
+    curve = plots.part(information, series="MINE, learnt")
+    assert list(curve["layer, as the paper counts"]) == list(family.PROBES) and set(curve["what"]) == {"measured"}
+    np.testing.assert_allclose(curve["value"].iloc[::2], 4 * 0.97 ** np.arange(10))
+    paper = plots.part(information, what="paper")
+    assert set(paper["series"]) == {"the paper, learnt", "the paper, random", "3 ln 2, in the paper “necessary”"}
+    assert len(plots.part(paper, series="the paper, random")) == 18  # the first two lie above the authors' axis
+    changes = plots.part(information, quantity="change over a stretch without noise [nats]", what="measured")
+    assert len(changes) == 9 * 3 and changes["stretch"].max() == 9
+    law = plots.part(correction, what="paper")["value"]
+    np.testing.assert_allclose(law.iloc[[0, 1, -1]], [3, 3 * 0.8, 3 * 0.8**10])
+    copies = plots.part(correction, series="averaging over copies")["value"]
+    np.testing.assert_allclose(copies, 0.25 * 3 / 32)
+    assert "3 dropouts, layer 16" in set(correction["series"])
+
+
+def test_numbers_beside_the_verdict():
+    found = family.numbers(planted(contraction=0.2)[0])
+    assert found["squared distance one block after a dropout ÷ at once, learnt"].value == pytest.approx(0.2)
+    assert found["share of the inputs' variance gone at the output, learnt"].value == pytest.approx(0.1)

@@ -6,17 +6,20 @@ autoencoders of photographs' patches, whose layers are decoded by a line and by 
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
-from scipy import stats
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from polysemanticity import spectra
+from polysemanticity import intervals, ranks, spectra
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
-from polysemanticity.claims import Claim
+from polysemanticity.base.config import setting
+from polysemanticity.base.results import Results
+from polysemanticity.claims import Claim, Measured
 from polysemanticity.networks import data, mine, train
 
 FUNCTIONS = ("g^x mod p", "random order", "x itself")
@@ -26,19 +29,14 @@ SEEN = 0.8  # share of all x that a probe sees
 PATCH, CODE = 8, 24  # side of a grey patch, and units in an autoencoder's middle
 DECODED = ("encoder 1", "encoder 2", "decoder 1", "decoder 2")  # layers of HIDDEN units, before and after the middle
 WINDOW = (3, 32)  # fitted ranks, as in the other experiments
+RATES = (0.0, 0.2, 0.4, 0.6, 0.8)  # dropout in the encoders
 
 _SOURCE = "Marshall & Kirchner 2024"
-FIGURES = {
-    "figx_decoding": "Share of the bits of x that a probe reads correctly at each layer of networks that have learnt "
-    "powers modulo a prime, a random order and the identity: on new x it falls to chance at the output of the first "
-    "two; beside it the spectra of the three outputs, which are alike.",
-    "figx_decoder_gap": "Gain of a network over a line in decoding autoencoders' layers against the layer's exponent, "
-    "one point per autoencoder and layer, and the rank correlation of the two for each layer with its interval.",
-}
 CLAIMS = {
     "CT-13": Claim(
         id="CT-13",
         claim="A network's code can keep all of the input and yet be too hard to decode (x ↦ g^x mod p)",
+        whose="printed",
         source=f"{_SOURCE}, supplement 2.2 and open question 1",
         paper="the best code of x is g^x, from which no polynomial decoder finds x; how alpha relates to that is open",
         rule={
@@ -49,8 +47,49 @@ CLAIMS = {
         reason="The map is one to one, so the network's output keeps all of x if nearly all bits are right. Share of "
         "bits, chance being about one half; 0.05 is above what a probe gets by knowing how often each bit is set. New: "
         "not among the x that the probe has learnt from. Blind, but for the expectation in the sheet.",
+        figure="figx_decoding",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Networks that learn powers modulo p, and small autoencoders whose layers are decoded."""
+
+    prime: int = setting(1019, "p of the networks that learn powers modulo p", low=5, smoke=67, paper=4079)
+    power_nets: int = setting(3, "networks that learn each function", low=2, smoke=2)
+    power_steps: int = setting(
+        1500, "steps of their training; their probes take a third as many", low=3, smoke=6, paper=20_000
+    )
+    n_seeds: int = setting(4, "splits of the photographs, each with one autoencoder per dropout rate", low=2, smoke=2)
+    coder_steps: int = setting(800, "steps of the small autoencoders' training", low=2, smoke=4, paper=10_000)
+    decoder_steps: int = setting(400, "steps of their decoders' training", low=2, smoke=4, paper=4000)
+    n_patches: int = setting(4096, "patches to train on, and others to decode", low=260, smoke=260, paper=32_768)
+
+
+def functions(settings: Settings) -> list[dict]:
+    """Return the configurations of `modular`: one for each function."""
+    power = {
+        "p": settings.prime,
+        "n_nets": settings.power_nets,
+        "n_steps": settings.power_steps,
+        "batch_size": min(128, settings.prime // 4),
+        "lr": 3e-3,
+        "probe_steps": settings.power_steps // 3,
+    }
+    return [{"function": name, **power} for name in FUNCTIONS]
+
+
+def coders(settings: Settings) -> dict:
+    """Return the one configuration of `autoencoded`."""
+    return {
+        "rates": RATES,
+        "n_patches": settings.n_patches,
+        "n_steps": settings.coder_steps,
+        "batch_size": 128,
+        "lr": 2e-3,
+        "decoder_steps": settings.decoder_steps,
+    }
 
 
 def smallest_root(p: int) -> int:
@@ -194,11 +233,6 @@ def gap(linear: np.ndarray, network: np.ndarray) -> np.ndarray:
     return 1 - (1 - np.asarray(network)) / (1 - np.asarray(linear))
 
 
-def rank_correlation(pairs: np.ndarray) -> float:
-    """Return Spearman's correlation of pairs [n, 2]."""
-    return float(stats.spearmanr(*np.asarray(pairs).T).statistic)
-
-
 def _grey(pixels: Tensor) -> Tensor:
     return pixels.float().mean(1).flatten(1)
 
@@ -229,3 +263,118 @@ def _decoded(stacked: Tensor, x: Tensor, n_steps: int, recipe: dict, seed: int, 
         left = rest[:, half:] - decoders(inputs[:, half:])
     total = ((x[half:] - x[:half].mean(0)) ** 2).mean()
     return tuple((1 - (part**2).mean((1, 2)) / total).cpu().numpy() for part in (rest[:, half:], left))
+
+
+def reading_table(powers: Results) -> pd.DataFrame:
+    """Return the share of the bits of x that a probe reads right from every layer, and the outputs' spectra."""
+    share, parts = "share of bits of x read right", []
+    by_function = _by_function(powers)
+    for name, found in by_function.items():
+        row = {"what": "measured" if name == FUNCTIONS[0] else "control", "series": name}
+        for which in ("new", "seen"):
+            read = intervals.mean(found[which])
+            parts.append({**row, "quantity": share, "x": which, "layer": LAYERS, **read.columns()})
+    parts.append({"what": "control", "series": "chance", "quantity": share, "layer": LAYERS, "value": 0.5})
+    for name, found in by_function.items():
+        row = {"what": "measured" if name == FUNCTIONS[0] else "control", "series": name}
+        rank = 1 + np.arange(len(found["eigenvalues"]))
+        parts.append({**row, "quantity": "eigenvalue", "rank": rank, "value": found["eigenvalues"]})
+    return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
+
+
+def gap_table(coded: Results, seed: int) -> pd.DataFrame:
+    """Return exponent and gain of every autoencoder and layer, and their rank correlations; `seed` redraws them."""
+    exponent, gain = _exponents(coded), _gains(coded)  # [seed, layer, rate]
+    split, layer, rate = np.indices(gain.shape).reshape(3, -1)
+    each = {
+        "what": "measured",
+        "quantity": "share of the line's error that a network explains",
+        "layer": np.array(DECODED)[layer],
+        "split of the photographs": 1 + split,
+        "dropout p": np.array(coded.configs[0]["rates"])[rate],
+        "exponent a": exponent.ravel(),
+        "value": gain.ravel(),
+    }
+    ranked = intervals.join(list(correlations(coded, seed).values()))
+    together = {"what": "measured", "quantity": "rank correlation", "layer": DECODED, **ranked.columns()}
+    table = pd.DataFrame(each).sort_values("layer", key=lambda names: names.map(DECODED.index), kind="stable")
+    return pd.concat([table, pd.DataFrame(together)], ignore_index=True)
+
+
+def correlations(coded: Results, seed: int) -> dict[str, intervals.Estimate]:
+    """Return Spearman's correlation of exponent and gain over all autoencoders, for each layer of DECODED."""
+    exponent, gain = _exponents(coded), _gains(coded)
+    return {
+        name: intervals.bootstrap(
+            lambda pairs: ranks.rank_correlation(*pairs.T),
+            np.stack([exponent[:, layer].ravel(), gain[:, layer].ravel()], axis=1),
+            streams.rng(seed, f"gap {layer}"),
+            1000,
+        )
+        for layer, name in enumerate(DECODED)
+    }
+
+
+def measured(powers: Results, coded: Results, seed: int) -> Measured:
+    """Return what decides CT-13; `seed` is that of the bootstrap."""
+    by_function, power, coder = _by_function(powers), powers.configs[0], coded.configs[0]
+    learned = by_function["g^x mod p"]
+    above = {name: intervals.mean(found["new"][-1] - 0.5) for name, found in by_function.items()}
+    quantities = {
+        "bits of g^x that the network gets right (share)": intervals.mean(learned["right"]),
+        "bits of new x read from the first hidden layer, above chance": intervals.mean(learned["new"][1] - 0.5),
+        "bits of new x read from the output, above chance": above["g^x mod p"],
+        "the same for x itself": above["x itself"],
+        "the same for a random order": above["random order"],
+        **{f"Spearman(a, gain), {name}": one for name, one in correlations(coded, seed).items()},
+    }
+    n_coders = len(coded[0]) * len(coder["rates"])
+    error = (
+        f"95 %: t interval over {power['n_nets']} networks, without the draw of new x, which they share "
+        f"(another ±.02); bootstrap over {n_coders} autoencoders"
+    )
+    scale = (
+        f"p = {power['p']}, {power['n_nets']} networks of 3 hidden layers of {HIDDEN} units for each function, "
+        f"{power['n_steps']} steps; {n_coders} autoencoders of grey {PATCH}×{PATCH} patches of photographs, "
+        f"{CODE} units in the middle, {coder['n_steps']} steps on {coder['n_patches']} patches, "
+        f"{len(coded[0])} splits of the photographs"
+    )
+    note = (
+        "undecodable to a probe that learns from samples; at this p a table of all x decodes everything, so hardness "
+        "itself is not tested"
+    )
+    return Measured(quantities, error, scale, note)
+
+
+def numbers(powers: Results, coded: Results) -> dict[str, intervals.Estimate | float]:
+    """Return what else the section speaks of, by a name for a table."""
+    exponent, gain = np.log(_exponents(coded)), _gains(coded)
+    learned = _by_function(powers)["g^x mod p"]
+    within = {
+        f"rank correlation at equal dropout, {name}": ranks.rank_correlation(
+            *((part[:, layer] - part[:, layer].mean(0)).ravel() for part in (exponent, gain))
+        )
+        for layer, name in enumerate(DECODED)
+    }
+    return {
+        "bits of seen x read from the output, g^x mod p": intervals.mean(learned["seen"][-1]),
+        **{
+            f"largest eigenvalue ÷ smallest, {name}": float(found["eigenvalues"][0] / found["eigenvalues"][-1])
+            for name, found in _by_function(powers).items()
+        },
+        "share of the line's error that a network explains, largest": float(gain.max()),
+        "the same, median": float(np.median(gain)),
+        **within,
+    }
+
+
+def _by_function(powers: Results) -> dict[str, dict]:
+    return {config["function"]: rows[0] for config, rows in powers.pairs()}
+
+
+def _exponents(coded: Results) -> np.ndarray:
+    return coded.array("exponent")[0]
+
+
+def _gains(coded: Results) -> np.ndarray:
+    return gap(coded.array("linear")[0], coded.array("network")[0])

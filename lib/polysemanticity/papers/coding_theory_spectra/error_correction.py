@@ -7,20 +7,25 @@ dropout rate, k the number of input bits. Everything about several networks is o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from polysemanticity import information
+from polysemanticity import information, intervals
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
-from polysemanticity.claims import Claim
+from polysemanticity.base.config import setting
+from polysemanticity.base.results import Results
+from polysemanticity.claims import Claim, Measured
 from polysemanticity.networks import mine, train
+from polysemanticity.papers.coding_theory_spectra import known_information
 
 DEPTH, WIDTH, BLOCK, RATE, INPUTS = 40, 32, 4, 0.2, 3
 PROBES = tuple(range(3, 61, 3))  # the authors' numbers of layers, which count dropout and its rescaling as layers too
@@ -42,20 +47,12 @@ LATER = 4  # blocks over which the effect of one dropout is followed
 STEADY = slice(6, 20, 2)  # of PROBES: before a dropout, from the 4th block to the last
 
 _SOURCE = "Marshall & Kirchner 2024"
-FIGURES = {
-    "figS1_mutual_information": "Bounds on the mutual information between input and layer of a 40-layer network, over "
-    "depth: MINE for learnt networks, a sawtooth that falls slowly like the authors', and for random ones, which falls "
-    "to near zero; two other estimates; and the change of MINE over each stretch without noise, mostly above zero, "
-    "where no information can rise.",
-    "figx_error_correction": "Bits of three that a decoder reads from each layer, learnt and random; distance to the "
-    "clean state after one dropout, which shrinks in learnt networks and not in random ones; and the exact mutual "
-    "information in a small random network against the resolution at which it is read.",
-}
 CLAIMS = {
     "CT-10": Claim(
         id="CT-10",
         claim="A deep network learns error correction under dropout: it keeps the mutual information with its input, "
         "of which a random network loses a share D at each dropout",
+        whose="printed",
         source=f"{_SOURCE}, Fig. S1 and supplement 2.3",
         paper="MINE from 3.89 to 2.43 nats over 20 probes, above the necessary 3 ln 2; random: x .79 per block",
         rule={
@@ -81,8 +78,33 @@ CLAIMS = {
         correction="what random networks lose is not mutual information, which dropout leaves whole at full precision "
         "in learnt and random networks alike, but what a decoder that does not know the masks can read, and "
         "precision; learnt networks keep that: they pull a disturbed state back towards the clean one",
+        known="the authors' values were known, which rise in each stretch without noise; of the corrected rule, bits "
+        "and distances of pilots with other seeds and shorter training",
+        figure="figS1_mutual_information",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The very deep networks."""
+
+    n_nets: int = setting(3, "very deep networks, learnt and random", low=2, smoke=2)
+    n_steps: int = setting(
+        7000, "steps of their training; the paper's are 39,200 of 100 samples", low=4, smoke=8, paper=39_200
+    )
+    lr: float = setting(2e-3, "their learning rate at the start; the paper's is a constant 0.001", low=0, paper=1e-3)
+
+
+def arms(settings: Settings, critics: known_information.Settings) -> list[dict]:
+    """Return the configurations of `kept`: one for each task."""
+    deep = {"n_nets": settings.n_nets, "n_steps": settings.n_steps, "batch_size": 100, "lr": settings.lr}
+    return [{**deep, **known_information.critic(critics), "task": task} for task in TASKS[::-1]]
+
+
+def small() -> dict:
+    """Return the one configuration of `exact_information`."""
+    return {"resolutions": tuple(RESOLUTIONS.tolist())}
 
 
 class DeepTanh(nn.Module):
@@ -292,3 +314,130 @@ def _information(values: Tensor, message: Tensor, weight: Tensor) -> float:
     symbols = torch.round(values).cpu().numpy().astype(np.int64)
     odd = 2 * np.random.default_rng(0).integers(2**62, size=symbols.shape[1]) + 1  # a row as one number, modulo 2^64
     return information.joint_information(symbols @ odd, message.cpu().numpy(), weight.cpu().numpy())
+
+
+def information_table(deep: Results) -> pd.DataFrame:
+    """Return the estimates at every probe with the paper's values, and what MINE gains where there is no noise."""
+    tasks = _by_task(deep)
+    quantity, layers = "mutual information, estimate [nats]", np.array(PROBES)
+    parts = []
+    for task, what in (("learnt", "measured"), ("random", "control")):
+        for key, name in known_information.ESTIMATORS.items():
+            nats = tasks[task][key]
+            found = intervals.mean(nats).columns() if key == "mine" else {"value": nats.mean(1)}
+            parts.append(_curve(what, quantity, f"{name}, {task}", layers, **found))
+    later = best_from_here(np.maximum(tasks["learnt"]["linear"], tasks["learnt"]["nce"])).mean(1)
+    parts.append(_curve("measured", quantity, "bound from a later layer, learnt", layers, value=later))
+    paper = {
+        "the paper, learnt": np.array(PAPER_LEARNT),
+        "the paper, random": np.array(PAPER_RANDOM),
+        "3 ln 2, in the paper “necessary”": np.full(len(layers), ENTROPY),
+    }
+    for name, nats in paper.items():
+        there = np.isfinite(nats)
+        parts.append(_curve("paper", quantity, name, layers[there], value=nats[there]))
+    changes = {"our networks": ("measured", rises(tasks["learnt"]["mine"]))}
+    changes["the paper, learnt"] = ("paper", rises(PAPER_LEARNT)[:, None])
+    for name, (what, change) in changes.items():
+        stretch, network = (1 + place.ravel() for place in np.indices(change.shape))
+        row = {"what": what, "quantity": "change over a stretch without noise [nats]", "series": name}
+        parts.append(pd.DataFrame({**row, "stretch": stretch, "network": network, "value": change.ravel()}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def correction_table(deep: Results, exact: Results) -> pd.DataFrame:
+    """Return bits that a decoder reads, distances to the clean state, and the exact information of small networks."""
+    tasks, layers = _by_task(deep), np.array(PROBES)
+    bits, parts = "bits of 3 that a decoder reads", []
+    for what, name, task in (("measured", "learnt", "bits"), ("control", "random", "random bits")):
+        read = intervals.mean(_bits(tasks[task]))
+        parts.append(_curve(what, bits, name, layers, **read.columns()))
+    law = INPUTS * (1 - RATE) ** ((np.arange(len(layers)) + 1) // 2)
+    parts.append(_curve("paper", bits, "3 (1 − D)ᵏ after k dropouts", layers, value=law))
+    parts.append(_curve("control", bits, "all that there are", layers, value=np.full(len(layers), float(INPUTS))))
+    distance, later = "squared distance ÷ variance of clean states", np.arange(2 * LATER) / 2
+    for what, name, task in (
+        ("measured", "learnt", "learnt"), ("measured", "learnt, bits", "bits"), ("control", "random", "random"),
+    ):  # fmt: skip
+        for network, values in [*enumerate(tasks[task]["distance"].T, 1), ("mean", tasks[task]["distance"].mean(1))]:
+            row = {"what": what, "quantity": distance, "series": name, "network": str(network)}
+            parts.append(pd.DataFrame({**row, "blocks later": later, "value": values}))
+    copies = {"what": "control", "quantity": distance, "series": "averaging over copies", "network": "mean"}
+    parts.append(pd.DataFrame({**copies, "blocks later": later, "value": RATE / (1 - RATE) * INPUTS / WIDTH}))
+    counted = exact.array("bits")[0].mean(0)  # [probe, resolution]
+    for probe, values in enumerate(counted):
+        drops = (probe + 1) // 2
+        layer = BLOCK * drops + (BLOCK if probe % 2 == 0 else 1)
+        row = {"what": "measured", "quantity": "exact mutual information [bits]"}
+        row["series"] = f"{drops} dropout{'s' * (drops != 1)}, layer {layer}"
+        steps = np.array(exact.configs[0]["resolutions"])
+        parts.append(pd.DataFrame({**row, "step of rounding [standard deviations]": steps, "value": values}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def measured(deep: Results, exact: Results) -> Measured:
+    """Return what decides CT-10."""
+    tasks, config = _by_task(deep), deep.configs[0]
+    learnt, random = tasks["learnt"], tasks["random"]
+    contraction = {task: _contraction(tasks[task]) for task in ("learnt", "random")}
+    rise = rises(learnt["mine"])
+    counted = exact.array("bits")[0]  # [net, probe, resolution]
+    quantities = {
+        "MINE per block, learnt (ratio)": intervals.mean(ratio_per_block(learnt["mine"])),
+        "MINE per block, random (ratio)": intervals.mean(ratio_per_block(random["mine"])),
+        "MINE at the output, learnt less 3 ln 2 (nats)": intervals.mean(learnt["mine"][-1] - ENTROPY),
+        "change of MINE over layers without noise, learnt (nats)": intervals.mean(rise.mean(0)),
+        "bits a decoder reads at the output, learnt (of 3)": intervals.mean(_bits(tasks["bits"])[-1]),
+        "bits a decoder reads at the last layer, random (of 3)": intervals.mean(_bits(tasks["random bits"])[-1]),
+        "distance to the clean state over a block, learnt ÷ random": intervals.mean(
+            contraction["learnt"] / contraction["random"]
+        ),
+        "exact information ÷ H(X), random, finest resolution, least": intervals.exact(counted[..., -1].min() / INPUTS),
+        "InfoNCE per block, random (ratio)": intervals.mean(ratio_per_block(random["nce"])),
+    }
+    error = (
+        f"95 % t interval over {config['n_nets']} networks; the exact information is a calculation, the least of "
+        f"{len(counted)} networks"
+    )
+    scale = (
+        f"{config['n_nets']} networks of {DEPTH} tanh layers of {WIDTH} units with dropout {RATE:g} after every "
+        f"{BLOCK}th, {config['n_steps']} steps of {config['batch_size']} samples; critics on "
+        f"{config['n_samples'] - config['n_samples'] // 5} samples, {sum(config['epochs'])} passes; exact: "
+        f"{len(counted)} random networks of {SMALL_WIDTH} units and {SMALL_BLOCKS} dropouts"
+    )
+    note = f"MINE rises in {np.mean(rise > 0):.0%} of the stretches without noise, in the paper's curve in all"
+    return Measured(quantities, error, scale, note)
+
+
+def numbers(deep: Results) -> dict[str, intervals.Estimate]:
+    """Return what else the section speaks of, by a name for a table."""
+    tasks = _by_task(deep)
+    names = {"learnt": "learnt", "random": "random", "bits": "learnt, bits"}
+    shrunk = {
+        f"squared distance one block after a dropout ÷ at once, {name}": intervals.mean(_contraction(tasks[task]))
+        for task, name in names.items()
+    }
+    gone = {
+        f"share of the inputs' variance gone at the output, {task}": intervals.mean(1 - tasks[task]["r2"].mean(1))
+        for task in ("learnt", "random")
+    }
+    return shrunk | gone
+
+
+def _by_task(deep: Results) -> dict[str, Mapping]:
+    return {config["task"]: rows[0] for config, rows in deep.pairs()}
+
+
+def _bits(result: Mapping) -> np.ndarray:
+    """What the decoder reads, [probe, net]."""
+    return result["decoder"] / np.log(2)
+
+
+def _contraction(result: Mapping) -> np.ndarray:
+    """The squared distance to the clean state one block after a dropout over that right after it, [net]."""
+    return result["distance"][2] / result["distance"][0]
+
+
+def _curve(what: str, quantity: str, series: str, layers: np.ndarray, **values) -> pd.DataFrame:
+    row = {"what": what, "quantity": quantity, "series": series, "layer, as the paper counts": layers}
+    return pd.DataFrame({**row, **values})

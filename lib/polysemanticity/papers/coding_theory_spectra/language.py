@@ -6,18 +6,21 @@ times larger in trained models, and outlier units are left out. a > 0 is the exp
 """
 
 import hashlib
-import inspect
 import tempfile
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
-from polysemanticity import spectra
+from polysemanticity import intervals, projections, spectra
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
-from polysemanticity.claims import Claim
+from polysemanticity.base.config import setting
+from polysemanticity.base.results import Results
+from polysemanticity.claims import Claim, Measured
 from polysemanticity.networks import data, language_models
 from polysemanticity.projections import traces
 
@@ -31,22 +34,11 @@ TOP = 10  # contexts with the highest activity in a score, and as many random on
 RANKS = 512  # eigenvalues kept of each spectrum
 _SOURCE = "Marshall & Kirchner 2024"
 
-FIGURES = {
-    "fig6_spectra": "Eigenvalues against rank of the residual stream after each block of GPT-2 with the fitted ranks "
-    "shaded; beside it the spectral exponent and the participation ratio over depth, of the residual stream and of "
-    "what each MLP adds to it, with a band over networks.",
-    "fig6_traces": "Traces over the words of one held-out passage of a random projection, the projection of least "
-    "energy among many, the first principal component and one neuron: jagged lines over the words.",
-    "fig6_selection": "Energy and roughness of random and of minimum-energy projections over depth, on the text that "
-    "selected them, on held-out text and with the tokens shuffled.",
-    "fig6_scores": "Explanation scores over depth of random and minimum-energy projections, principal components and "
-    "neurons, with the shuffled control at zero; beside it their differences from the neurons' score.",
-}
-
 CLAIMS: dict[str, Claim] = {
     "CT-11": Claim(
         id="CT-11",
         claim="In GPT-2 the exponent changes with depth, smooth random projections exist, and they complement neurons",
+        whose="printed",
         source=f"{_SOURCE}, § 3.3, Fig. 6",
         paper="depth-dependent alpha; traces of minimum-energy projections; explanation scores by layer; no numbers at "
         "hand",
@@ -78,14 +70,61 @@ CLAIMS: dict[str, Claim] = {
         },
         correction="the exponent changes with depth and smooth random projections exist, also beyond selection; tokens "
         "explain them, but worse than neurons in every block",
+        known="the corrected statement followed a pilot with another seed; the number of networks was doubled after "
+        "two runs of three had one quantity on either side of 0",
+        figure="fig6_scores",
     ),
 }
 
 
-def settings(cfg) -> dict:
-    """Return the settings of `gpt2`: those fields of the paper's Config that it takes, and what the text holds."""
-    taken = set(inspect.signature(gpt2).parameters) & set(vars(cfg))
-    return {"content": fingerprint_here(vars(cfg)), **{name: vars(cfg)[name] for name in sorted(taken)}}
+@dataclass(frozen=True)
+class Settings:
+    """GPT-2s trained here, or one that is opened, and what is measured in them."""
+
+    text: str = setting("", "your own English text, a UTF-8 file; empty: the help topics of the Python language")
+    checkpoint: str = setting(
+        "", "a GPT-2: a folder, or a hub name such as gpt2-xl; empty: one is trained here", paper="gpt2-xl"
+    )
+    n_seeds: int = setting(
+        6, "GPT-2s trained; each splits the text anew (so does each with a checkpoint)", low=2, smoke=2
+    )
+    vocabulary: int = setting(2048, "tokens of the tokenizer learnt here", low=256, smoke=300)
+    layers: int = setting(6, "blocks of the GPT-2 trained here", low=2, smoke=2)
+    width: int = setting(128, "its residual stream; 120 are needed to fit a decade of ranks", low=128)
+    heads: int = setting(4, "its attention heads", low=1)
+    context: int = setting(64, "tokens of a context; the paper shows 64", low=8, smoke=16)
+    steps: int = setting(300, "its training steps", low=1, smoke=3)
+    batch: int = setting(32, "contexts per step", low=1, smoke=8)
+    lr: float = setting(3e-3, "AdamW's highest learning rate", low=0)
+    precision: str = setting(
+        "float32", "of the computation when activity is measured", choices=("float32", "bfloat16", "float16")
+    )
+    probe_contexts: int = setting(
+        256, "contexts to select directions on, and as many to judge them on, at most", low=4, smoke=24
+    )
+    n_directions: int = setting(50, "directions of each kind in each layer", low=2, smoke=4)
+    n_candidates: int = setting(100, "random projections from which the one of least energy is kept", low=2, smoke=3)
+
+
+def network(settings: Settings) -> dict:
+    """Return the one configuration of `gpt2`, with the fingerprint of the files that it reads."""
+    files = {"text": settings.text, "checkpoint": settings.checkpoint}
+    return {
+        **files,
+        "content": fingerprint_here(files),
+        "gpt2_vocabulary": settings.vocabulary,
+        "gpt2_layers": settings.layers,
+        "gpt2_width": settings.width,
+        "gpt2_heads": settings.heads,
+        "gpt2_context": settings.context,
+        "gpt2_steps": settings.steps,
+        "gpt2_batch": settings.batch,
+        "gpt2_lr": settings.lr,
+        "gpt2_precision": settings.precision,
+        "probe_contexts": settings.probe_contexts,
+        "n_directions": settings.n_directions,
+        "n_candidates": settings.n_candidates,
+    }
 
 
 def fingerprint_here(config) -> str:
@@ -268,15 +307,88 @@ def best_block(values: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, others.argmax(1)[:, None], 1)[:, 0]
 
 
-def quantities(results) -> dict[str, np.ndarray]:
-    """Return the rule's quantities, one number per seed, from the results of the seeds."""
-    collected = {name: np.array([result[name] for result in results]) for name in ("roughness", "score")}
-    rough = collected["roughness"].mean(1)  # [seed, random or selected, text, order]
-    score = collected["score"].mean(-1)  # [seed, block, kind]
-    control = np.array([result["score_control"] for result in results]).mean((1, 3))[:, KINDS.index("minimum energy")]
+def spectra_table(networks: Results) -> pd.DataFrame:
+    """Return eigenvalues of the first network, and exponents and participation ratios of all with their intervals."""
+    first, last = networks.array("residual_window")[0, 0, 0]
+    parts = []
+    for depth, values in enumerate(networks.array("residual_eigenvalues")[0, 0]):
+        there = np.isfinite(values)
+        rank = 1 + np.flatnonzero(there)
+        row = {"what": "measured", "quantity": "eigenvalue ÷ largest", "depth [blocks]": depth}
+        row["series"] = f"block {depth}" if depth else "embedding"
+        fitted = np.where((first <= rank) & (rank <= last), "yes", "no")
+        parts.append({**row, "rank": rank, "fitted": fitted, "value": values[there] / values[0]})
+    for stream, name in (("residual", "residual stream"), ("mlp", "MLP output")):
+        for key, quantity in (("exponent", "exponent a"), ("participation_ratio", "participation ratio")):
+            found = _geometric(np.log10(networks.array(f"{stream}_{key}")[0]))  # both are positive
+            depths = np.arange(len(found.value)) + (stream == "mlp")  # there is no MLP before the first block
+            row = {"what": "measured", "quantity": quantity, "series": name, "depth [blocks]": depths}
+            parts.append({**row, **found.columns()})
+    return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
+
+
+def traces_table(networks: Results) -> pd.DataFrame:
+    """Return one projection of each kind over the tokens of one held-out passage, half-way up the first network."""
+    one = networks[0][0]
+    block = len(one["trace"]) // 2
+    words = [f"“{word}”".replace("\n", "↵") for word in one["words"]]
+    parts = []
+    for kind, trace in zip(KINDS, one["trace"][block], strict=True):
+        row = {"what": "measured", "series": kind, "block": 1 + block}
+        values = {"token": 1 + np.arange(len(trace)), "word": words, "value": (trace - trace.mean()) / trace.std()}
+        parts.append({**row, "quantity": "activity [standard deviations]", **values})
+        jagged = projections.roughness(trace[:, None])
+        parts.append({**row, "quantity": "roughness on this passage", "value": [jagged]})
+    return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
+
+
+def selection_table(networks: Results) -> pd.DataFrame:
+    """Return energy and roughness of projections in every block, with intervals over networks."""
+    lines = {  # name -> role, and place: random or selected, selecting or held-out text, order of tokens
+        "random": ("measured", (0, 1, 0)),
+        "minimum energy, held-out text": ("measured", (1, 1, 0)),
+        "minimum energy, on the text that selected it": ("measured", (1, 0, 0)),
+        "random, tokens shuffled": ("control", (0, 1, 1)),
+        "minimum energy among shuffled tokens": ("control", (1, 1, 1)),
+        "the same, shuffled at equal position": ("control", (1, 1, 2)),
+    }
+    parts = []
+    for quantity in ("energy", "roughness"):
+        values = networks.array(quantity)[0]  # [network, block, random or selected, text, order]
+        for name, (what, place) in lines.items():
+            found = _geometric(values[(slice(None), slice(None), *place)])
+            row = {"what": what, "quantity": quantity, "series": name, "block": 1 + np.arange(len(found.value))}
+            parts.append({**row, **found.columns()})
+    return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
+
+
+def scores_table(networks: Results) -> pd.DataFrame:
+    """Return explanation scores in every block and their differences from the neurons', intervals over directions."""
+    score = networks.array("score")[0].transpose(2, 1, 0, 3)  # [kind, block, network, direction]
+    score = score.reshape(*score.shape[:2], -1)
+    nothing = networks.array("score_control")[0].transpose(1, 2, 0, 3).reshape(score.shape[1], -1)  # of all kinds
+    absolute, relative = "explanation score [held-out correlation]", "score less the neurons' [held-out correlation]"
+    block = 1 + np.arange(score.shape[1])
+    shown = [(absolute, "measured", kind, values) for kind, values in zip(KINDS, score, strict=True)]
+    shown.append((absolute, "control", "tokens shuffled", nothing))
+    neurons = score[KINDS.index("neuron")]
+    differences = zip(KINDS, score - neurons, strict=True)
+    shown += [(relative, "measured", kind, values) for kind, values in differences if kind != "neuron"]
+    parts = [
+        {"what": what, "quantity": quantity, "series": name, "block": block, **intervals.mean(values).columns()}
+        for quantity, what, name, values in shown
+    ]
+    return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
+
+
+def measured_gpt2(networks: Results) -> Measured:
+    """Return what decides CT-11."""
+    rough = networks.array("roughness")[0].mean(1)  # [network, random or selected, text, order]
+    score = networks.array("score")[0].mean(-1)  # [network, block, kind]
+    control = networks.array("score_control")[0].mean((1, 3))[:, KINDS.index("minimum energy")]
     least, neuron = (score[..., KINDS.index(kind)] for kind in ("minimum energy", "neuron"))
-    exponents = [np.array([result[f"{name}_exponent"] for result in results]) for name in ("residual", "mlp")]
-    found = [
+    exponents = [networks.array(f"{name}_exponent")[0] for name in ("residual", "mlp")]
+    by_network = [
         steepest_less_flattest(exponents[0][:, 1:]),  # without the embedding
         steepest_less_flattest(exponents[1]),
         10 ** (rough[:, 1, 1, 0] - rough[:, 1, 1, 1]),
@@ -284,4 +396,74 @@ def quantities(results) -> dict[str, np.ndarray]:
         least.mean(1) - control,
         best_block(least - neuron),
     ]
-    return dict(zip(CLAIMS["CT-11"].rule, found, strict=True))
+    quantities = dict(zip(CLAIMS["CT-11"].rule, map(intervals.mean, by_network), strict=True))
+    unselected = score[..., KINDS.index("random")].mean(1) - neuron.mean(1)
+    drawn, config, n = intervals.mean(unselected), networks.configs[0], len(networks[0])
+    error = (
+        f"95 % t interval over {n} networks (weights, tokenizer, split of the text, {config['n_directions']} "
+        "directions of each kind in each block)"
+    )
+    note = (
+        f"projections that nobody selected score {drawn.value:+.3f} [{drawn.low:+.3f}, {drawn.high:+.3f}] against "
+        "neurons, mean over blocks; "
+    )
+    opened = config["checkpoint"]
+    note += f"checkpoint {opened}" if opened else "small networks trained briefly here, not GPT-2 XL"
+    return Measured(quantities, error, _scale(networks), note)
+
+
+def _scale(networks: Results) -> str:
+    config, n = networks.configs[0], len(networks[0])
+    blocks, width = networks.array("score").shape[2], networks.array("residual_eigenvalues").shape[-1]
+    text = config["text"] or "the help topics of the Python language"
+    trained = (
+        f"{n} GPT-2s of {blocks} blocks, residual stream of {width}, {config['gpt2_steps']} steps of "
+        f"{config['gpt2_batch']} contexts of {config['gpt2_context']} tokens"
+    )
+    opened = f"checkpoint {config['checkpoint']} of {blocks} blocks, {n} splits of the text"
+    loss, alone = (networks.array(key).mean() for key in ("held_loss", "unigram_loss"))
+    return (
+        f"{opened if config['checkpoint'] else trained}; {text}; held-out loss {loss:.2f} nats per token, of token "
+        f"frequencies alone {alone:.2f}; {sum(networks[0][0]['tokens'])} tokens to select and judge on"
+    )
+
+
+def losses(networks: Results) -> dict[str, intervals.Estimate | int]:
+    """Return how well the networks predict, and what was left out, by a name for a table."""
+    return {
+        "held-out loss [nats per token]": intervals.mean(networks.array("held_loss")[0]),
+        "the same of token frequencies alone": intervals.mean(networks.array("unigram_loss")[0]),
+        "tokens to select and judge on, per network": sum(networks[0][0]["tokens"]),
+        "outlier units left out, residual stream, all depths": int(networks.array("residual_outliers").sum()),
+        "outlier units left out, MLP output, all depths": int(networks.array("mlp_outliers").sum()),
+    }
+
+
+def numbers(networks: Results) -> dict[str, intervals.Estimate | float]:
+    """Return what else the section speaks of, by a name for a table: means over networks, and over blocks too."""
+    exponent, fitted = (networks.array(f"residual_{key}")[0] for key in ("exponent", "fitted"))
+    energy, rough = (networks.array(key)[0].mean(1) for key in ("energy", "roughness"))
+    score = networks.array("score")[0].mean(1)  # [network, kind, direction]
+    component = score[:, KINDS.index("principal component")]
+    return {
+        "exponent a of the embedding": intervals.mean(exponent[:, 0]),
+        "exponent a after the first block": intervals.mean(exponent[:, 1]),
+        "exponent a after the last block": intervals.mean(exponent[:, -1]),
+        "largest correction of an exponent for sampling": float(np.abs(exponent - fitted).max()),
+        "roughness, random": _geometric(rough[:, 0, 1, 0]),
+        "roughness, random, tokens shuffled": _geometric(rough[:, 0, 1, 1]),
+        "roughness, random, shuffled at equal position": _geometric(rough[:, 0, 1, 2]),
+        "roughness, minimum energy": _geometric(rough[:, 1, 1, 0]),
+        "energy, random ÷ minimum": _geometric(energy[:, 0, 0, 0] - energy[:, 1, 0, 0]),
+        "energy, random ÷ minimum, tokens shuffled": _geometric(energy[:, 0, 0, 1] - energy[:, 1, 0, 1]),
+        "minimum energy, held-out ÷ selecting text": _geometric(energy[:, 1, 1, 0] - energy[:, 1, 0, 0]),
+        **{f"score, {kind}": intervals.mean(score[:, place].mean(-1)) for place, kind in enumerate(KINDS)},
+        "score, tokens shuffled": intervals.mean(networks.array("score_control")[0].mean((1, 2, 3))),
+        "score, first principal component": intervals.mean(component[:, 0]),
+        f"score, principal component {component.shape[1]}": intervals.mean(component[:, -1]),
+    }
+
+
+def _geometric(log10s: np.ndarray) -> intervals.Estimate:
+    """Geometric mean over networks, the first axis, and its interval."""
+    return intervals.Estimate(*(10**part for part in intervals.mean(log10s, axis=0)))

@@ -32,7 +32,7 @@ def residual_spectra(
     Raises ValueError for more shards than paragraphs, a part shorter than a context, and what opening text and
     checkpoint raises; RuntimeError where a cluster's worker has another text.
     """
-    shared = {"checkpoint": checkpoint, "text": text, "context": context, "precision": run.cfg.gpt2_precision}
+    shared = {"checkpoint": checkpoint, "text": text, "context": context, "precision": run.cfg.language.precision}
     whole = parts(data.english_text(text or None), n_shards)
     configs = [{**shared, "place": [k, n_shards], "content": data.fingerprint(part)} for k, part in enumerate(whole)]
     return [sums.spectrum() for sums in merged(sweep.each(sums_of_part, configs, [run.seed], run))]
