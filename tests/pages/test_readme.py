@@ -97,6 +97,7 @@ def documents():
     for file in [
         *paths.ROOT.glob("*.md"),
         *(paths.ROOT / "docs").rglob("*.md"),
+        *(paths.ROOT / "site").rglob("*.md"),
         *(paths.ROOT / "figures").glob("*.md"),
     ]:
         if "_build" not in file.parts:

@@ -86,8 +86,9 @@ def test_every_link_resolves_and_nothing_remote_is_loaded(pages):
 
 def test_every_public_name_is_in_the_reference(pages):
     shown = {anchor for file, tags in pages.items() if file.parent.name == "reference" for anchor in tags.anchors}
-    modules = [path for path in (paths.ROOT / "lib").rglob("*.py") if path.read_text().count("\n") > 2]
-    names = [".".join(path.relative_to(paths.ROOT).with_suffix("").parts).removesuffix(".__init__") for path in modules]
+    modules = [path for path in paths.PACKAGE.rglob("*.py") if path.read_text().count("\n") > 2]
+    names = [path.relative_to(paths.PACKAGE.parent).with_suffix("") for path in modules]
+    names = [".".join(name.parts).removesuffix(".__init__") for name in names if name.name != "__main__"]
     public = [f"{name}.{item}" for name in names for _, item in reference.public(name)]
     assert len(public) > 500 and not set(public) - shown
 
@@ -149,11 +150,13 @@ def test_a_run_that_publishes_leaves_the_pages_written_by_hand(tmp_path):
     staging, place = tmp_path / "staging", tmp_path / "place"
     (staging / "figures" / "toy").mkdir(parents=True)
     nbformat.write(nbformat.v4.new_notebook(), staging / "01_toy.ipynb")
-    (place / "docs" / "how_to").mkdir(parents=True)
-    (place / "docs" / "how_to" / "a.md").write_text("by hand")
+    by_hand = [place / "docs" / "scaling.md", place / "figures" / "README.md"]
+    for file in by_hand:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("by hand")
     publish.publish("toy", staging / "01_toy.ipynb", place)
-    assert (place / "docs" / "01_toy.ipynb").exists()
-    assert (place / "docs" / "how_to" / "a.md").read_text() == "by hand"
+    assert (place / "docs" / "01_toy.ipynb").exists() and (place / "figures" / "toy").is_dir()
+    assert [file.read_text() for file in by_hand] == ["by hand"] * 2
 
 
 def test_without_sphinx_it_says_what_to_install(monkeypatch):
