@@ -360,7 +360,7 @@ def groups_table(trained: Results) -> pd.DataFrame:
                     "polysemantic": int(kinds[phases.POLYSEMANTIC]),
                     "ignored": int(kinds[phases.IGNORED]),
                     "price λ": result["price"][k],
-                    "largest error of a trained capacity": _error(result)[k].max(),
+                    "error of a trained capacity below": phase_diagram.decade_above(_error(result)[k].max()),
                 }
             )
     return pd.DataFrame(rows)

@@ -111,7 +111,7 @@ def figx_allocation(table: pd.DataFrame) -> Figure:
     right.set(xlim=(0, 1.6), xlabel=IN_PRICES, ylabel="", title="All lists: one straight line per kurtosis")
     names = list(dict.fromkeys(measured["series"]))
     dots = [Line2D([], [], ls="", **{**look[name], "marker": "o"}, label=name) for name in names]
-    theory = Line2D([], [], **plots.CORRECTED_LINE, label="exact law")
+    theory = Line2D([], [], **plots.ROLES["corrected"], label="exact law")
     left.legend(handles=[*dots, theory], loc="upper left")
     marks = zip(decays, plots.MARKERS, strict=False)
     shapes = [Line2D([], [], ls="", marker=m, mfc="none", mec="black", label=f"ρ = {decay:g}") for decay, m in marks]

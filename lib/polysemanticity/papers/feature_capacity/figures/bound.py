@@ -22,5 +22,5 @@ def figx_bound(table: pd.DataFrame) -> Figure:
     ax.minorticks_off()
     ax.legend(ncols=2, loc="lower right")
     one = drawn.iloc[0]
-    ax.set_title(f"Nothing crosses the bound: D = {one['dimensions D']}, mean and 95 % range of {one['embeddings']}")
+    ax.set_title(f"Nothing crosses the bound (D = {one['dimensions D']}; 95 % range of {one['embeddings']} embeddings)")
     return fig

@@ -35,7 +35,9 @@ def figx_phase_diagram(table: pd.DataFrame) -> Figure:
         ax.set(xscale="log", yscale="log")
         _capacities(ax, plots.part(table, series=name, quantity=CAPACITY), INVERSE, colorbar=ax is axes[1])
         ends = ax.get_xlim(), ax.get_ylim()
-        plots.lines(ax, plots.part(edges, what="paper"), "value", y=INVERSE, linestyle=plots.PAPER_LINE["linestyle"])
+        plots.lines(
+            ax, plots.part(edges, what="paper"), "value", y=INVERSE, linestyle=plots.ROLES["paper"]["linestyle"]
+        )
         ax.set(xlim=ends[0], ylim=ends[1], xlabel="relative importance r", title=name)
     for row in plots.part(table, quantity="capacity C in the six examples").to_dict("records"):
         box = {"fc": "white", "ec": "none", "pad": 1.2}
