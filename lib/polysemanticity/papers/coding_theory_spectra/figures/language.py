@@ -3,6 +3,7 @@
 import matplotlib
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from polysemanticity import plots
@@ -68,6 +69,9 @@ def fig6_selection(table: pd.DataFrame) -> Figure:
         plots.lines(ax, plots.part(table, quantity=quantity), "block", look=look)
         ax.set(xlabel="block", ylabel=f"{quantity}, geometric mean (95 % over networks)")
     axes[0].set(yscale="log", title="Selection lowers the energy …")
+    axes[0].yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes[0].yaxis.set_major_formatter("{x:g}")
+    axes[0].minorticks_off()
     axes[1].set(ylim=(0, 1.1), title="… and the roughness by less")
     handles, labels = axes[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=4)
