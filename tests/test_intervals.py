@@ -84,3 +84,31 @@ def test_counts_of_nothing_are_not_certain():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_common_slope_is_the_regression_with_a_constant_per_sample():
+    x, rng = (0.0, 0.2, 0.4, 0.8), np.random.default_rng(0)
+    values = 3 * np.array(x)[:, None] + [5, -2, 7] + 0.1 * rng.standard_normal((4, 3))
+    design = np.c_[np.repeat(x, 3), np.tile(np.eye(3), (4, 1))]
+    coefficients, residual, _, _ = np.linalg.lstsq(design, values.ravel(), rcond=None)
+    error = np.sqrt(residual[0] / 8 * np.linalg.inv(design.T @ design)[0, 0])
+    found = intervals.common_slope(values, x)
+    assert found.value == pytest.approx(coefficients[0])
+    assert found.high - found.value == pytest.approx(2.306 * error, rel=1e-3)
+
+
+def test_a_common_slope_at_an_equal_value_is_the_regression_on_both():
+    x, rng = (0.0, 0.3, 0.5, 0.8), np.random.default_rng(2)
+    second = np.array(x)[:, None] + 0.2 * rng.standard_normal((4, 3))
+    values = 2 * second + 0.1 * rng.standard_normal((4, 3)) + [1, 2, 3]
+    design = np.c_[np.repeat(x, 3), second.ravel(), np.tile(np.eye(3), (4, 1))]
+    expected = np.linalg.lstsq(design, values.ravel(), rcond=None)[0][0]
+    found = intervals.common_slope(values, x, second)
+    assert found.value == pytest.approx(expected) and found.low < 0 < found.high
+    assert intervals.common_slope(values, x).low > 0
+
+
+def test_a_common_slope_covers_the_truth():
+    x, rng = (0.0, 0.2, 0.4, 0.6, 0.8), np.random.default_rng(1)
+    found = [intervals.common_slope(rng.standard_normal((5, 4)), x) for _ in range(1000)]
+    assert 0.93 < np.mean([low <= 0 <= high for _, low, high in found]) < 0.97

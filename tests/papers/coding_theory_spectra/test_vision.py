@@ -1,0 +1,265 @@
+"""The ResNet-VAEs: what a worker returns, falls and rises, batch norm recalibrated, and verdicts on planted results."""
+
+import numpy as np
+import pytest
+import torch
+
+from polysemanticity import claims, plots, spectra
+from polysemanticity.base import config
+from polysemanticity.base.results import Results
+from polysemanticity.networks import resnet_vae, train
+from polysemanticity.papers import coding_theory_spectra as paper
+from polysemanticity.papers.coding_theory_spectra import vision
+from polysemanticity.projections import stimuli
+
+RATES, SEEDS, SIZES = (0.0, 0.2, 0.4), 3, (150, 300)
+N_LAYERS, N_VIEWS = len(vision.LAYERS), len(vision.VIEWS)
+
+
+@pytest.fixture(scope="module")
+def smoke():
+    return config.resolve(paper.Config(), {}, "smoke", {}).vision
+
+
+@pytest.fixture(scope="module")
+def result(smoke):
+    return vision.vae(seed=0, device="cpu", **vision.network(smoke, 0.4))
+
+
+def test_every_layer_and_size_is_measured(smoke, result):
+    n_layers, n_sizes = len(vision.LAYERS), len(smoke.sizes)
+    for key in ("fitted", "exponent", "r2_fit", "effective_rank", "channel_effective_rank"):
+        assert result[key].shape == (n_layers, n_sizes) and np.isfinite(result[key]).all()
+    assert result["eigenvalues"].shape == (n_layers, n_sizes, vision.RANKS)
+    assert result["path"].shape == (n_layers, smoke.n_frames, 3)
+    for probing in ("", "train_", "renormed_"):
+        assert np.isfinite(result[probing + "roughness"]).all() and np.isfinite(result[probing + "r2"]).all()
+        assert ((result[probing + "r2"] >= 0) & (result[probing + "r2"] <= 1)).all()
+    assert result["units"].tolist()[:2] == [4096, 4096] and result["channels"].tolist()[:5] == [16, 16, 32, 64, 128]
+
+
+def test_the_worker_is_deterministic(smoke, result):
+    again = vision.vae(seed=0, device="cpu", **vision.network(smoke, 0.4))
+    for key, value in result.items():
+        np.testing.assert_array_equal(again[key], value)
+
+
+def test_seeds_split_the_photographs_anew_and_nothing_is_both_learnt_and_probed():
+    first, second = (vision.images("photographs", "", 52, 8, 32, seed) for seed in (1, 2))
+    assert len(first.train) == 52 and len(first.probe) == 8 and first.picture.unique().tolist() == [0, 1, 2, 3]
+    assert not torch.equal(first.probe, second.probe)
+    learnt = {patch.numpy().tobytes() for patch in first.train}
+    assert not learnt & {patch.numpy().tobytes() for patch in first.probe}
+
+
+def test_batch_norm_taken_anew_changes_only_batch_norm():
+    model = train.build(resnet_vae.ResNetVAE, seed=0, width=1 / 16, image_size=32, stem_stride=2, dropout=0.5).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    pixels = torch.rand(300, 3, 32, 32)
+    anew = vision.renormalised(model, pixels, "cpu")
+    for name, value in anew.state_dict().items():
+        assert torch.equal(model.state_dict()[name], before[name])
+        assert ("running" in name or "num_batches" in name) or torch.equal(value, before[name])
+    stem = model.trunk.conv1(pixels)
+    parts = [stem[:256].mean((0, 2, 3)), stem[256:].mean((0, 2, 3))]
+    torch.testing.assert_close(anew.trunk.bn1.running_mean, (parts[0] + parts[1]) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_a_dead_layer_is_reported_as_one():
+    angles = np.arange(16) / 16
+    found = vision.dot_path(torch.ones(16, 5), angles, 3, 0)
+    assert (found["roughness"], found["r2"]) == (0.0, 0.0)
+    dead = vision._spectra("fc1", torch.ones(200, 150), (150, 200), None)
+    assert (dead["exponent"] == vision.STEEPEST).all() and (dead["effective_rank"] == 0).all()
+
+
+def test_kl_weight_scales_the_second_term_only():
+    model = train.build(resnet_vae.ResNetVAE, seed=0, width=1 / 16, image_size=32, stem_stride=2).eval()
+    pixels = torch.rand(4, 3, 32, 32)
+    terms = resnet_vae.vae_evaluate(model, pixels)
+    expected = terms.reconstruction.sum() + 0.25 * terms.kl.sum()
+    torch.testing.assert_close(vision.loss(model, pixels, 0.25).detach(), expected)
+
+
+def test_the_four_views_are_those_of_the_whole_activity_and_one_without_positions():
+    activity = torch.randn(300, 16, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = vision._view_spectra("stem", activity, (200, 300))
+    for view, (_, last) in zip(vision.VIEWS, found, strict=True):
+        whole = spectra.covariance_spectrum(spectra.views(activity)[view])
+        np.testing.assert_allclose(last.eigenvalues, whole.eigenvalues, rtol=1e-9, atol=1e-12)
+        assert (last.n_samples, last.n_units) == (whole.n_samples, whole.n_units)
+    assert len(vision._view_spectra("mu", activity.flatten(1), (200, 300))) == 1
+
+
+def test_activity_is_that_of_one_pass():
+    model = train.build(resnet_vae.ResNetVAE, seed=0, width=1 / 16, image_size=16, stem_stride=1).eval()
+    pixels = torch.rand(300, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    found = vision._activity(model, pixels, 16, ("stem", "mu"), "eval", 0, "cpu")
+    (whole,) = resnet_vae.activations(model, [pixels], ("stem", "mu"))
+    for layer, value in whole.items():
+        torch.testing.assert_close(found[layer], value, rtol=1e-4, atol=1e-5)
+
+
+def test_plenty_of_samples_need_no_correction():
+    rng = np.random.default_rng(0)
+    few, many = (spectra.covariance_spectrum(stimuli.power_law_data(n, 16, 1.0, rng)) for n in (160, 160_000))
+    assert vision._exponent(many, (2, 12), 12)[:2] == pytest.approx([1, 1], abs=0.02)
+    fitted, corrected, _ = vision._exponent(few, (2, 12), 12)
+    assert fitted != corrected and np.isnan(vision._exponent(few)[1])
+
+
+def test_references_of_known_images():
+    grey = torch.full((4, 3, 8, 8), 0.5)
+    found = vision.references(vision.Images(grey, grey, None), 8)
+    assert list(found.values()) == pytest.approx([192 * np.log(2)] * 3)
+    halves = torch.cat([torch.zeros(2, 3, 8, 4), torch.ones(2, 3, 8, 4)], dim=3)
+    found = vision.references(vision.Images(halves, halves, None), 8)
+    assert found["best_loss"] == pytest.approx(0, abs=1e-3) and found["mean_image_loss"] == pytest.approx(0, abs=1e-3)
+    assert found["mean_colour_loss"] == pytest.approx(192 * np.log(2), rel=1e-3)
+
+
+def test_an_attack_adds_more_loss_than_it_is_large_and_the_model_is_left_as_it_was():
+    model = train.build(resnet_vae.ResNetVAE, seed=0, width=1 / 16, image_size=16, stem_stride=1).eval()
+    pixels = torch.rand(32, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    found = vision.robustness(model, vision.Images(pixels, pixels, None), 0, "cpu")
+    assert found["train_loss"] == found["test_loss"] < found["attacked_loss"]
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_fall_and_rise_of_a_known_curve():
+    curve = np.array([2.0, 1.5, 1.0, 3.0])
+    fall, rise = vision.fall_and_rise(np.broadcast_to(curve, (3, 2, 4)))
+    np.testing.assert_allclose(fall, 1) and np.testing.assert_allclose(rise, 2)
+    rising = np.broadcast_to([1.0, 2.0, 3.0], (3, 2, 3))
+    np.testing.assert_allclose(vision.fall_and_rise(rising)[0], 0)
+    by_size = np.array([curve, curve[[0, 0, 0, 3]]])[None].repeat(3, 0)
+    np.testing.assert_allclose(vision.fall_and_rise(by_size)[0], 0)
+
+
+def test_picking_the_flattest_layer_makes_no_fall_of_noise():
+    noise = np.random.default_rng(0).standard_normal((4000, 4, 1, 6))
+    falls = np.array([vision.fall_and_rise(curves)[0].mean() for curves in noise])
+    assert abs(falls.mean()) < 0.05
+
+
+def test_layer_mean_takes_the_named_layers():
+    values = np.arange(len(vision.LAYERS), dtype=float)
+    assert vision.layer_mean(values, vision.EARLY) == 1
+    assert vision.layer_mean(np.tile(values, (2, 3, 1)), vision.LATE).tolist() == [[7.0] * 3] * 2
+
+
+def test_a_configuration_has_what_the_worker_takes_and_follows_the_settings(smoke):
+    found = vision.networks(smoke)
+    assert [one["dropout"] for one in found] == list(smoke.dropouts) and found[0]["sizes"] == smoke.sizes
+    assert vision.fingerprint_here(found[0]) == found[0]["content"]
+    for one in found:
+        assert all(value == getattr(smoke, key) for key, value in one.items() if key not in ("dropout", "content"))
+
+
+def planted(exponent=0.0, roughness=0.0, r2=0.0, depth=None, late=0.0):
+    """Results of networks: slopes per unit dropout, a course of the exponent over depth, late layers' difference."""
+    rng = np.random.default_rng(0)
+    course = np.linspace(1, 2, N_LAYERS) if depth is None else np.asarray(depth, dtype=float)
+    step = late * np.isin(vision.LAYERS, vision.LATE)
+
+    def noise(*shape):
+        return 1e-3 * rng.standard_normal(shape)
+
+    def net(rate):
+        a = (course + exponent * rate)[:, None] + noise(N_LAYERS, len(SIZES))
+        found = {
+            "exponent": a,
+            "fitted": a - 0.25,
+            "r2_fit": np.full(a.shape, 0.99),
+            "effective_rank": 3 + noise(*a.shape),
+            "channel_effective_rank": 4 + noise(*a.shape),
+            "view_exponent": np.repeat(a[:, None], N_VIEWS, 1),
+            "view_effective_rank": 5 + noise(N_LAYERS, N_VIEWS),
+            "by_picture": course[:, None] + noise(N_LAYERS, 2),
+            "eigenvalues": np.broadcast_to(np.arange(1.0, 41) ** -2, (N_LAYERS, len(SIZES), 40)),
+            "units": np.full(N_LAYERS, 128),
+            "path": np.cumsum(rng.standard_normal((N_LAYERS, 12, 3)), 1),
+            "examples": np.zeros((2, 8, 3, 16, 16), np.uint8),
+            "reconstruction": 450 + 100 * rate + noise(),
+            "renormed_reconstruction": 450.0 + noise(),
+            "best_loss": 400.0,
+            "mean_colour_loss": 420.0,
+            "mean_image_loss": 500.0,
+        }
+        for prefix in ("", "renormed_", "train_"):
+            found[prefix + "roughness"] = -2 + roughness * rate + step + noise(N_LAYERS)
+            found[prefix + "r2"] = 0.5 + r2 * rate - step + noise(N_LAYERS)
+        return found | {f"{way}_exponent": a[:, -2] for way in ("renormed", "train")}
+
+    shape = {"width": 0.25, "n_steps": 6, "batch_size": 32, "n_train": 64, "image_size": 16, "source": "photographs"}
+    shape |= {"sizes": SIZES, "n_frames": 12, "n_projections": 4}
+    configs = [{"dropout": rate, **shape} for rate in RATES]
+    return Results(configs, [[net(rate) for _ in range(SEEDS)] for rate in RATES])
+
+
+FALLS = [3, 2, 1, 1.2, 1.4, 1.6, 1.8, 2, 2.2, 2.4, 2.6]  # over depth, and rises
+
+
+@pytest.mark.parametrize(
+    ("claim", "measure", "truth", "verdict"),
+    [
+        ("CT-03", vision.measured_depth, {"depth": FALLS}, claims.HOLDS),
+        ("CT-03", vision.measured_depth, {}, claims.FAILS),
+        ("CT-04", vision.measured_views, {"depth": FALLS}, claims.HOLDS),
+        ("CT-04", vision.measured_views, {}, claims.FAILS),
+        ("CT-05", vision.measured_dropout, {"exponent": 1, "roughness": -1, "r2": 0.2}, claims.HOLDS),
+        ("CT-05", vision.measured_dropout, {"exponent": 1, "roughness": 1, "r2": 0.2}, claims.FAILS),
+        ("CT-06", vision.measured_dot, {"late": -0.1}, claims.HOLDS),
+        ("CT-06", vision.measured_dot, {"late": 0.1}, claims.FAILS),
+    ],
+)
+def test_planted_results_are_judged_rightly(claim, measure, truth, verdict):
+    measured = measure(planted(**truth))
+    assert claims.verdict_of(paper.CLAIMS[claim], measured.quantities) == verdict
+    assert measured.scale.startswith("9 ResNet-VAEs, dropout 0 to 0.4")
+
+
+def test_planted_numbers_come_back():
+    measured = vision.measured_dropout(planted(exponent=1.5)).quantities
+    assert measured["exponent per unit dropout"].value == pytest.approx(1.5, abs=0.01)
+    fall = vision.measured_depth(planted(depth=FALLS))
+    assert fall.quantities["fall, least over n"].value == pytest.approx(2, abs=0.01)
+    assert "is layer2; the largest correction for n moves an exponent by 0.25" in fall.note
+
+
+def test_tables_are_tidy_and_say_what_was_planted():
+    nets = planted(exponent=1.5, depth=FALLS)
+    pixels = {"path": np.cumsum(np.ones((12, 3)), 0), "angles": np.linspace(0, 6, 12), "roughness": -2.1, "r2": 0.3}
+    tables = {
+        make.__name__: make(nets)
+        for make in (
+            vision.reconstructions_table,
+            vision.spectra_table,
+            vision.depth_table,
+            vision.views_table,
+            vision.dropout_table,
+        )
+    }
+    tables |= {make.__name__: make(nets, pixels) for make in (vision.projections_table, vision.roughness_table)}
+    for table in tables.values():
+        plots.check_tidy(table)
+    slopes = plots.part(tables["dropout_table"], quantity="change of exponent a per unit p", series="eval mode")
+    assert slopes["value"].to_numpy() == pytest.approx(1.5, abs=0.02) and list(slopes["layer"]) == list(vision.ENCODER)
+    seen = plots.part(tables["depth_table"], comparison="dropout rates", series="p = 0")
+    assert seen["value"].to_numpy() == pytest.approx(FALLS, abs=0.01)
+    assert set(plots.part(tables["roughness_table"], what="control")["value"]) == {-2.1, 0.3}
+    local = plots.part(tables["spectra_table"], quantity="local exponent a")
+    assert local["value"].to_numpy() == pytest.approx(2)
+
+
+def test_a_picture_survives_its_table():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 16, 16), dtype=np.uint8)
+    table = vision._pictures("input", pixels)
+    found = np.frombuffer(bytes.fromhex(table["pixels [hex RGB, 16×16]"].iloc[1]), np.uint8).reshape(16, 16, 3)
+    np.testing.assert_array_equal(found, pixels[1].transpose(1, 2, 0))
+    assert "pixels [hex RGB, 32×32]" in vision._pictures("input", np.zeros((1, 3, 224, 224), np.uint8).repeat(1, 0))
+
+
+def test_a_layer_that_does_not_move_stays_where_it_is():
+    still = vision._path(np.ones((5, 3)), np.arange(5.0), "measured", "mu", 0.8)
+    assert (still.filter(like="projection").to_numpy() == 0).all() and still["roughness"].isna().all()
