@@ -76,7 +76,7 @@ def pages(documents: Mapping[str, object]) -> dict[str, str]:
         explained = explanations(documents[paths.notebooks()[slug].name])
         for name, family in families(paper):
             if family.CLAIMS:
-                found[f"audits/{slug}/{name}.md"] = audit(slug, name, family, explained)
+                found[f"audits/{slug}/{name}.md"] = audit(paper, family, explained)
     return found
 
 
@@ -98,9 +98,7 @@ def gallery() -> str:
         for name, family in families(paper):
             place = f"audits/{slug}/{name}.md" if family.CLAIMS else "estimators.md"
             for figure in _published(slug, family):
-                lines.append(
-                    f"[![{text(declared.of_family(family)[figure])}](/thumbnails/{slug}/{figure}.webp)](/{place})"
-                )
+                lines.append(f"[![{text(paper.FIGURES[figure])}](/thumbnails/{slug}/{figure}.webp)](/{place})")
         lines += [":::", ""]
     return "\n".join(lines)
 
@@ -112,21 +110,21 @@ def checks() -> str:
         for name, family in families(paper):
             if not family.CLAIMS and _published(slug, family):
                 parts += [f"## {_title(name)}", _lead(family)]
-                parts += [_figure(slug, figure, family) for figure in _published(slug, family)]
+                parts += [_figure(paper, figure) for figure in _published(slug, family)]
     return "\n\n".join(parts) + "\n"
 
 
-def audit(slug: str, name: str, family: ModuleType, explained: Mapping[str, str]) -> str:
-    """Return the page of one family of experiments."""
-    published, parts = rows(slug), [f"# {_title(name)}", _lead(family)]
+def audit(paper: ModuleType, family: ModuleType, explained: Mapping[str, str]) -> str:
+    """Return the page of one family of experiments of a paper."""
+    published, parts = rows(paper.SLUG), [f"# {_title(family.__name__.rpartition('.')[2])}", _lead(family)]
     shown = [published[key]["figure"] for key in family.CLAIMS if key in published]
     for key, claim in family.CLAIMS.items():
         if key in published:
-            parts += _claim(slug, family, claim, published[key], explained.get(key))
-    others = [figure for figure in _published(slug, family) if figure not in shown]
+            parts += _claim(paper, claim, published[key], explained.get(key))
+    others = [figure for figure in _published(paper.SLUG, family) if figure not in shown]
     if others:
         parts.append("## More figures")
-    parts += [_figure(slug, figure, family) for figure in others]
+    parts += [_figure(paper, figure) for figure in others]
     return "\n\n".join(parts) + "\n"
 
 
@@ -150,13 +148,13 @@ def _said(cell) -> list[str]:
     return [text for text in shown if text and not re.search(r"^#", text, re.MULTILINE)]
 
 
-def _claim(slug: str, family: ModuleType, claim: claims.Claim, row: Mapping, explained: str | None) -> list[str]:
+def _claim(paper: ModuleType, claim: claims.Claim, row: Mapping, explained: str | None) -> list[str]:
     says = SAYS[claim.whose]
     parts = [f"({label(claim.id)})=\n## {claim.id}: {row['verdict']}", _rubric(says)]
     parts += [_sentence(claim.claim), f"*{text(claim.source)}: {text(claim.paper)}.*"]
     parts += [_rubric("What happens"), _verdict(row), _measured(claim, row)]
     parts += [_sentence(f"Intervals: {row['error']}") if row["error"] else "", _sentence(row["scale"])]
-    parts += [_figure(slug, row["figure"], family) if row["figure"] else ""]
+    parts += [_figure(paper, row["figure"]) if row["figure"] else ""]
     parts += [_rubric("Why"), _sentence(row["note"])]
     if explained is not None:
         parts += [explained.strip(), f"The experiment is in [the notebook](#{label(claim.id)}-in-notebook)."]
@@ -200,12 +198,12 @@ def _verdict(row: Mapping) -> str:
 
 
 def _published(slug: str, family: ModuleType) -> list[str]:
-    return [name for name in declared.of_family(family) if (paths.home() / "figures" / slug / f"{name}.png").exists()]
+    known = getattr(family, "FIGURES", {}) | declared.of_family(family)  # OLD: until no family declares its own
+    return [name for name in known if (paths.home() / "figures" / slug / f"{name}.png").exists()]
 
 
-def _figure(slug: str, name: str, family: ModuleType) -> str:
-    base = f"/figures/{slug}/{name}"
-    alt = declared.of_family(family)[name]
+def _figure(paper: ModuleType, name: str) -> str:
+    base, alt = f"/figures/{paper.SLUG}/{name}", paper.FIGURES[name]
     named = {"PDF": "pdf", "table": "csv", "made from": "json"}
     files = " · ".join(f"{{download}}`{name} <{base}.{suffix}>`" for name, suffix in named.items())
     return f":::{{figure}} {base}.png\n:alt: {alt}\n\n{text(alt)}\n{files}\n:::"
