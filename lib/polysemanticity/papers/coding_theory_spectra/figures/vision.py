@@ -74,7 +74,7 @@ def fig3a_eigenspectra(table: pd.DataFrame) -> Figure:
 
 def fig3b_depth(table: pd.DataFrame) -> Figure:
     """Exponent over depth: for four numbers of images, as fitted and corrected for their number, which agree; for each
-    dropout rate, of which the largest alone makes the peak at the average pooling; for each held-out photograph alone;
+    dropout rate, of which the largest makes the peak at the average pooling; for each held-out photograph alone;
     and the effective rank, which falls with depth where all units are counted."""
     fig, axes = plt.subplots(2, 2, figsize=(10.5, 8), sharex=True)
     titles = {
