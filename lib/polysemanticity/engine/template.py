@@ -51,7 +51,7 @@ def create(slug: str, title: str | None = None) -> list[Path]:
     files[paths.ROOT / "README.md"] = _with_row(
         f"| [{number:02} {title}](notebooks/{name}) | Authors year | the idea in a line |\n"
     )
-    _write(files, package)
+    _write(files)
     return list(files)
 
 
@@ -92,7 +92,7 @@ def _with_row(row: str) -> str:
     return text[: rows[-1].end()] + row + text[rows[-1].end() :]
 
 
-def _write(files: dict[Path, str], package: Path) -> None:
+def _write(files: dict[Path, str]) -> None:
     """Write all files, the README last; on any failure what was made goes again."""
     made = []
     try:
@@ -103,6 +103,7 @@ def _write(files: dict[Path, str], package: Path) -> None:
     except BaseException:
         for place in made:
             place.unlink(missing_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            package.rmdir()
+        for folder in sorted({place.parent for place in made}, key=lambda folder: -len(folder.parts)):
+            with contextlib.suppress(OSError):  # the notebooks' is not empty
+                folder.rmdir()
         raise
