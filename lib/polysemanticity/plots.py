@@ -126,7 +126,7 @@ def csv_text(table: pd.DataFrame) -> str:
     groups = [table[name] for name in ("quantity",) if name in table] or [pd.Series(0, index=table.index)]
     for name in table.select_dtypes("number"):
         if table[name].dtype.kind == "f":
-            table[name] = table[name].groupby(groups).transform(lambda column: _without_rounding(column.to_numpy()))
+            table[name] = table[name].groupby(groups, dropna=False).transform(lambda column: _without_rounding(column.to_numpy()))
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
@@ -168,7 +168,8 @@ def styles(table: pd.DataFrame, series: str | Sequence = "series", palette: Sequ
         if role == "measured":
             style |= {"color": palette[taken[role] % len(palette)], "marker": MARKERS[taken[role] % len(MARKERS)]}
         elif taken[role]:
-            style["linestyle"] = DASHES[taken[role] % len(DASHES)]
+            others = [dash for dash in DASHES if dash != style["linestyle"]]
+            style["linestyle"] = others[(taken[role] - 1) % len(others)]
         taken[role] += 1
         found[name] = style
     return found

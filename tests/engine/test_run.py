@@ -20,13 +20,17 @@ from polysemanticity import claims, plots
 from polysemanticity.base import runtime
 from polysemanticity.papers import feature_capacity as paper
 import matplotlib.pyplot as plt
+import pandas as pd
 run = runtime.start(paper, profile=profile, seed=seed, device=device, overrides=overrides)
+table = pd.DataFrame({"what": "measured", "x": [0, 1], "value": [0, 1]})
 for name in paper.FIGURES:
     fig, ax = plt.subplots()
     ax.plot([0, 1], [0, 1], label="line")
-    plots.save(fig, name, run)
+    plots.save(fig, name, run, table)
     plt.close(fig)
-claims.save([claims.not_tested(claim, "a test of the runner", run) for claim in paper.CLAIMS.values()], run)
+for name in paper.CLAIMS:
+    claims.not_tested(name, "a test of the runner", run)
+claims.save(run)
 """
 # the same files without importing anything slow, for the runs that are to fail
 WRITTEN = [f"{name}.{suffix}" for name in paper.FIGURES for suffix in publish.SUFFIXES]
@@ -139,6 +143,33 @@ def test_hanging_notebook_is_ended_with_all_its_processes(home, capsys):
     assert "ran longer than the limit of 15 s" in capsys.readouterr().out
     assert snapshot(home) == before
     assert process_list.started_over(home) == []
+
+
+def test_notebook_that_neither_works_nor_tells_is_ended(home, capsys, monkeypatch):
+    monkeypatch.setattr(run, "SILENCE", 4.0)
+    monkeypatch.setattr(run, "LOOK", 0.5)
+    write_notebook(home, "import time", "time.sleep(600)")
+    before = snapshot(home)
+    assert run.main([]) == 1
+    assert "made no progress and did no work for" in capsys.readouterr().out
+    assert snapshot(home) == before
+    assert process_list.started_over(home) == []
+
+
+BUSY = "end = time.monotonic() + 12\nwhile time.monotonic() < end: pass"
+TELLING = """
+for k in range(8):
+    time.sleep(1.5)
+    with open(os.environ["POLYSEMANTICITY_PROGRESS"], "a") as file: file.write(f"step {k}\\n")
+"""
+
+
+@pytest.mark.parametrize("cell", [BUSY, TELLING], ids=["busy", "telling"])
+def test_notebook_that_works_or_tells_may_take_its_time(home, monkeypatch, cell):
+    monkeypatch.setattr(run, "SILENCE", 6.0)
+    monkeypatch.setattr(run, "LOOK", 0.5)
+    write_notebook(home, QUICK, "import os, time", cell)
+    assert run.main([]) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

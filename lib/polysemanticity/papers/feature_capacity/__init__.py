@@ -58,6 +58,8 @@ class Config:
     bound: bound.Settings = family(bound.Settings)
     allocation: allocation.Settings = family(allocation.Settings)
     phase_diagram: phase_diagram.Settings = family(phase_diagram.Settings)
+    architectures: architectures.Settings = family(architectures.Settings)
+    design: design.Settings = family(design.Settings)
     descent: descent.Settings = family(descent.Settings)
     n_seeds: int = setting(8, "random starts per trained model", low=2)
     n_features: int = setting(20, "features N of the phase diagram and of the importance lists", low=4)

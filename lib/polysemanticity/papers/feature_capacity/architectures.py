@@ -1,33 +1,32 @@
 """Polysemanticity and block geometry of different architectures (FC-05, FC-06, FC-12)."""
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
+from polysemanticity import intervals
 from polysemanticity.base import streams
-from polysemanticity.capacity import autoencoders, quadratic
-from polysemanticity.claims import Claim
+from polysemanticity.base.config import setting
+from polysemanticity.base.results import Results
+from polysemanticity.capacity import autoencoders, geometry, phases, quadratic
+from polysemanticity.claims import Claim, Measured
+from polysemanticity.papers.feature_capacity.price import LABELS
 
-FIGURES = {
-    "figx_blocks": (
-        "Gram matrices sorted into blocks: the four archetypes of block-semi-orthogonal embeddings above, trained "
-        "models below with one dense block of shared features and single monosemantic features."
-    ),
-    "figx_block_geometry": (
-        "Sorted Gram matrices of a quadratic model, one dense block, and of ReLU autoencoders, digons at density 0.3 "
-        "and one block when inputs are sparse; below, features per block and digon share against density."
-    ),
-    "figx_architectures": (
-        "Share of polysemantic features against density for six architectures: rising to one as inputs get sparse for "
-        "quadratic, ReLU, GELU and hidden ReLU, near zero for tanh and linear."
-    ),
-    "figx_crossover": (
-        "Maps over features per dimension and density: share of dimensions in digons, one on the line N = 2D, and "
-        "share of features in the largest block, near one for many features and sparse inputs."
-    ),
-}
-
+MODELS = ("quadratic", "relu", "gelu", "relu hidden", "tanh", "linear")
+JUDGED = ("quadratic", "relu", "gelu", "relu hidden")
+DENSITIES = (1.0, 0.7, 0.4, 0.2, 0.1, 0.05, 0.02)
+GEOMETRY_DENSITIES = (0.3, 0.2, 0.1, 0.05, 0.02)
+CROSSOVER_DENSITIES = (0.3, 0.1, 0.03, 0.01)
+FEATURES_PER_DIMENSION = (1.25, 1.5, 2, 2.5, 3, 4)
+SHAPE = {"size": "features per block", "digons": "share of dimensions in digons",
+         "largest": "share of features in the largest block", "efficiency": "efficiency Σ C/D"}  # fmt: skip
+SHARES = {"represented": "polysemantic share of represented features", "all": "polysemantic share of all features",
+          "capacity": "polysemantic share of the dimensions"}  # fmt: skip
+GRAM = "entry of the Gram matrix WᵀW"
 
 CLAIMS = {
     "FC-05": Claim(
@@ -35,6 +34,9 @@ CLAIMS = {
         claim="Polysemanticity grows with sparsity in every architecture, and to a different level in each",
         source="abstract; polysemanticity against sparsity for several architectures",
         paper="rises in all models tried, levels differ",
+        whose="printed",
+        known="reference values of a fact sheet for the same models; the bands were set knowing them",
+        figure="figx_architectures",
         rule={
             "rise of the polysemantic share, quadratic": (0.1, math.inf),
             "rise of the polysemantic share, ReLU": (0.1, math.inf),
@@ -58,6 +60,9 @@ CLAIMS = {
         ),
         source="abstract; geometry of trained embeddings",
         paper="one large block against many small ones",
+        whose="printed",
+        known="reference values of a fact sheet for the same models; the bands were set knowing them",
+        figure="figx_block_geometry",
         rule={
             "share of quadratic models with one polysemantic block": (0.9, 1.0),
             "share of dimensions in digons, ReLU, densest": (0.9, 1.0),
@@ -82,6 +87,8 @@ CLAIMS = {
         ),
         source="ours: crossover map",
         paper="not in the paper",
+        whose="ours",
+        figure="figx_crossover",
         rule={
             "share of dimensions in digons, ReLU, N = 2D": (0.9, 1.0),
             "polysemantic blocks ÷ (N − D), ReLU, N < 2D, sparsest": (0.9, 1.1),
@@ -94,6 +101,51 @@ CLAIMS = {
         ),
     ),
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Autoencoders of several architectures beside the quadratic model."""
+
+    n_features: int = setting(20, "features N of the autoencoders", low=6, smoke=8)
+    n_dims: int = setting(5, "dimensions D of the autoencoders", low=2, smoke=3)
+    seeds: int = setting(8, "random starts of the autoencoders", low=2, smoke=2, paper=24)
+    n_steps: int = setting(2500, "Adam steps of the autoencoders", low=10, smoke=30, paper=20_000)
+    batch: int = setting(256, "samples per step of the autoencoders", low=16, smoke=32, paper=1024)
+    n_test: int = setting(20_000, "fresh samples that measure an autoencoder's loss", low=100, smoke=200, paper=200_000)
+    geometry_features: int = setting(30, "features N of equal importance, for the geometry of blocks", low=6, smoke=8)
+    geometry_dims: int = setting(8, "dimensions D there", low=2, smoke=3)
+    crossover_dims: int = setting(8, "dimensions D of the map over features per dimension and density", low=2, smoke=3)
+    crossover_steps: int = setting(
+        4000, "Adam steps on that map, and for the geometry of blocks", low=10, smoke=30, paper=40_000
+    )
+    crossover_batch: int = setting(
+        512, "samples per step of that map, where most samples are empty", low=16, smoke=32, paper=4096
+    )
+
+
+def architectures(settings: Settings) -> list[dict]:
+    """Return the configurations of `train_architecture` for falling importances: one for each model."""
+    fixed = {"densities": DENSITIES, "decay": 0.9, "n_features": settings.n_features, "n_dims": settings.n_dims}
+    fixed |= {"n_seeds": settings.seeds, "n_steps": settings.n_steps, "batch": settings.batch}
+    return [{"model": model, **fixed} for model in MODELS]
+
+
+def equal_importances(settings: Settings) -> list[dict]:
+    """Return the configurations of `train_architecture` for the geometry of blocks: quadratic and ReLU."""
+    size = {"n_features": settings.geometry_features, "n_dims": settings.geometry_dims, "n_seeds": settings.seeds}
+    fixed = {"densities": GEOMETRY_DENSITIES, "decay": 1.0, **size}
+    fixed |= {"n_steps": settings.crossover_steps, "batch": settings.batch}
+    return [{"model": model, **fixed} for model in ("quadratic", "relu")]
+
+
+def crossover(settings: Settings) -> list[dict]:
+    """Return the configurations of `train_architecture` for the map: ReLU, then GELU, with more and more features."""
+    dims = settings.crossover_dims
+    fixed = {"densities": CROSSOVER_DENSITIES, "decay": 1.0, "n_dims": dims, "n_seeds": max(2, settings.seeds // 2)}
+    fixed |= {"n_steps": settings.crossover_steps, "batch": settings.crossover_batch}
+    many = [round(dims * ratio) for ratio in FEATURES_PER_DIMENSION]
+    return [{"model": model, "n_features": n, **fixed} for model in ("relu", "gelu") for n in many]
 
 
 def train_architecture(
@@ -111,3 +163,138 @@ def train_architecture(
             model, p, importance, n_dims, n_seeds, generator, n_steps=n_steps, batch=batch, n_test=100
         ).weights
     return {"weights": weights.double().cpu().numpy()}
+
+
+def blocks_table(archetypes: Mapping[str, np.ndarray], weights: np.ndarray, kurtoses: Sequence[float]) -> pd.DataFrame:
+    """Return the Gram matrices of the archetypes, and of trained embeddings [kurtosis, D, N] sorted into blocks."""
+    parts = [_gram(w, "control", name, row="archetypes") for name, w in archetypes.items()]
+    for kurtosis, w in zip(kurtoses, weights, strict=False):
+        order, found = geometry.block_order(w)
+        singles = sum(len(block.features) == 1 for block in found)
+        shared = ", ".join(f"({len(b.features)}, {b.dims})" for b in found if len(b.features) > 1)
+        name = f"κ = {kurtosis:g}: {f'{shared} + ' if shared else ''}{singles} single"
+        parts.append(_gram(w[:, order], "measured", name, row="trained"))
+    return pd.concat(parts)
+
+
+def geometry_table(shaped: Results) -> pd.DataFrame:
+    """Return sorted Gram matrices of four trained models, and the shape of blocks of all models against density."""
+    parts = []
+    for model, place in (("quadratic", 0), ("relu", 0), ("relu", 2), ("relu", 4)):
+        w = shaped.where(model=model)[0]["weights"][place, 0]
+        order, _ = geometry.block_order(w, cosine=0.1, norm=0.05)
+        name = f"{LABELS[model]}, density {GEOMETRY_DENSITIES[place]:g}"
+        parts.append(_gram(w[:, order], "measured", name, quantity=GRAM))
+    for config, result in shaped.pairs():
+        shape = geometry.block_geometry(result["weights"])
+        for key, quantity in SHAPE.items():
+            parts.append(_against_density(LABELS[config["model"]], config["densities"], getattr(shape, key), quantity))
+    return pd.concat(parts)
+
+
+def shares_table(built: Results) -> pd.DataFrame:
+    """Return the three shares of polysemantic features of every model against density."""
+    parts = []
+    for config, result in built.pairs():
+        share = phases.polysemantic_shares(result["weights"])
+        role = "measured" if config["model"] in JUDGED else "control"
+        for quantity, values in zip(SHARES.values(), share, strict=True):
+            parts.append(_against_density(LABELS[config["model"]], config["densities"], values, quantity, role))
+    return pd.concat(parts)
+
+
+def crossover_table(mapped: Results) -> pd.DataFrame:
+    """Return digons and the largest block of ReLU and GELU autoencoders over features per dimension and density."""
+    parts = []
+    for config, result in mapped.pairs():
+        shape = geometry.block_geometry(result["weights"])
+        for key in ("digons", "largest"):
+            rows = _against_density(LABELS[config["model"]], config["densities"], getattr(shape, key), SHAPE[key])
+            parts.append(rows.assign(**{"features N": config["n_features"], "dimensions D": config["n_dims"]}))
+    table = pd.concat(parts)
+    return table.assign(**{"features per dimension N/D": table["features N"] / table["dimensions D"]})
+
+
+def measured_sparsity(built: Results) -> Measured:
+    """Return what decides FC-05."""
+    shares = {c["model"]: phases.polysemantic_shares(result["weights"]) for c, result in built.pairs()}
+    rises = {m: intervals.mean(share.represented[-1] - share.represented[0]) for m, share in shares.items()}
+    drops = np.concatenate([-np.diff(shares[m].represented, axis=0) for m in JUDGED])
+    levels = np.array([shares[m].all[DENSITIES.index(0.2)] for m in JUDGED])
+    span = levels[levels.mean(1).argmax()] - levels[levels.mean(1).argmin()]
+    config = built.configs[0]
+    return Measured(
+        {f"rise of the polysemantic share, {LABELS[m]}": rises[m] for m in JUDGED}
+        | {
+            "largest drop between neighbouring densities": intervals.row_of_extreme_mean(drops, least=False),
+            "range of levels at density 0.2": intervals.mean(span),
+        },
+        f"95 % t intervals over {config['n_seeds']} starts; the worst of all steps",
+        f"{len(built)} architectures, {_size(config)}, importances {config['decay']:g}^i, "
+        f"{len(DENSITIES)} densities from {min(DENSITIES):g} to {max(DENSITIES):g}",
+        f"The controls: tanh rises by {_rise(shares['tanh']):+.2f}, linear by {_rise(shares['linear']):+.2f}.",
+    )
+
+
+def _rise(share) -> float:
+    return float(np.diff(share.represented[[0, -1]].mean(1))[0])
+
+
+def measured_geometry(shaped: Results) -> Measured:
+    """Return what decides FC-06."""
+    shapes = {c["model"]: geometry.block_geometry(result["weights"]) for c, result in shaped.pairs()}
+    one, relu, config = shapes["quadratic"].blocks == 1, shapes["relu"], shaped.configs[0]
+    return Measured(
+        {
+            "share of quadratic models with one polysemantic block": intervals.proportion(one.sum(), one.size),
+            "share of dimensions in digons, ReLU, densest": intervals.mean(relu.digons[0]),
+            "features per block, ReLU, sparsest": intervals.mean(relu.size[-1]),
+            "share of features in the largest block, ReLU, sparsest": intervals.mean(relu.largest[-1]),
+        },
+        f"95 % binomial interval over {one.size} models; 95 % t intervals over {config['n_seeds']} starts",
+        f"quadratic model and ReLU autoencoder, {_size(config)}, equal importances, "
+        f"densities {min(GEOMETRY_DENSITIES):g} to {max(GEOMETRY_DENSITIES):g}",
+        "Both models are nearly efficient at every density; it is the size of the blocks that changes.",
+    )
+
+
+def measured_crossover(mapped: Results) -> Measured:
+    """Return what decides FC-12."""
+    relu, gelu = (
+        [geometry.block_geometry(result["weights"]) for result in mapped.where(model=m)] for m in ("relu", "gelu")
+    )
+    many, config = mapped.where(model="relu").setting("n_features"), mapped.configs[0]
+    simplices = [relu[k].blocks[-1] / (many[k] - config["n_dims"]) for k in (0, 1)]
+    farthest = max((intervals.mean(s) for s in simplices), key=lambda estimate: abs(estimate.value - 1))
+    largest = intervals.mean(relu[-1].largest[-1])
+    return Measured(
+        {
+            "share of dimensions in digons, ReLU, N = 2D": intervals.mean(relu[2].digons.mean(0)),
+            "polysemantic blocks ÷ (N − D), ReLU, N < 2D, sparsest": farthest,
+            "share of features in the largest block, ReLU, N = 4D, sparsest": largest,
+            "share of dimensions in digons, GELU, N = 4D, sparsest": intervals.mean(gelu[-1].digons[-1]),
+        },
+        f"95 % t intervals over {config['n_seeds']} starts; of N < 2D the case farthest from 1",
+        f"ReLU and GELU autoencoders, D = {config['n_dims']}, N = {many.min()} to {many.max()}, equal importances, "
+        f"densities {min(CROSSOVER_DENSITIES):g} to {max(CROSSOVER_DENSITIES):g}",
+        "Digons at N = 2D, simplices below and merging above are as expected for ReLU; but GELU merges as well.",
+    )
+
+
+def _size(config: Mapping) -> str:
+    return f"N = {config['n_features']}, D = {config['n_dims']}, {config['n_seeds']} starts each"
+
+
+def _gram(w: np.ndarray, what: str, name: str, **columns) -> pd.DataFrame:
+    """The entries of WᵀW that are not 0, in the order of the features given."""
+    gram = w.T @ w
+    first, second = np.nonzero(np.abs(gram) > 1e-3 * np.abs(gram).max())
+    found = {"what": what, "series": name, **columns, "place": first + 1, "other place": second + 1}
+    return pd.DataFrame({**found, "value": gram[first, second].round(4)}).assign(places=len(gram))
+
+
+def _against_density(name: str, densities, values: np.ndarray, quantity: str, what: str = "measured") -> pd.DataFrame:
+    """Means of values [density, start] with 95 % intervals of the mean."""
+    mean, half = values.mean(1), 1.96 * values.std(1) / values.shape[1] ** 0.5
+    where = {"what": what, "series": name, "quantity": quantity, "density": densities}
+    return pd.DataFrame({**where, "value": mean, "low": mean - half, "high": mean + half})

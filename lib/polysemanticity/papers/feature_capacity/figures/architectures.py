@@ -1,0 +1,120 @@
+"""The figures of the family `architectures`, from their tables."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from polysemanticity import plots
+
+GRAM = "entry of the Gram matrix WᵀW"
+SHAPE = ("features per block", "share of dimensions in digons", "share of features in the largest block",
+         "efficiency Σ C/D")  # fmt: skip
+MAPPED = SHAPE[1:3]
+
+
+def figx_blocks(table: pd.DataFrame) -> Figure:
+    """Gram matrices sorted into blocks: the four archetypes of block-semi-orthogonal embeddings above, trained models
+    below with one dense block of shared features and single monosemantic features."""
+    fig, axes = plt.subplots(2, 4, figsize=(10.5, 5.8))
+    for row, name in zip(axes, ("archetypes", "trained"), strict=True):
+        found = plots.part(table, row=name)
+        for ax, series in zip(row, dict.fromkeys(found["series"]), strict=False):
+            _gram(ax, plots.part(found, series=series), limit=1)
+            ax.set_title(series, fontsize=9)
+        for ax in row[found["series"].nunique() :]:
+            ax.set_axis_off()
+        row[0].set_ylabel(f"{name}: feature")
+    for ax in axes[1]:
+        ax.set_xlabel("feature")
+    fig.suptitle("(n, d): n features that share d dimensions", fontsize=10)
+    fig.colorbar(axes[0, 0].collections[0], ax=axes, label=GRAM, shrink=0.6)
+    return fig
+
+
+def figx_block_geometry(table: pd.DataFrame) -> Figure:
+    """Above: sorted Gram matrices of a quadratic model, one dense block, and of ReLU autoencoders, digons at density
+    0.3 and one block when inputs are sparse. Below: features per block, share of dimensions in digons, share of
+    features in the largest block and efficiency against density for both models."""
+    fig, axes = plt.subplots(2, 4, figsize=(10.5, 6.4))
+    grams = plots.part(table, quantity=GRAM)
+    limit = grams["value"].abs().max()
+    for ax, series in zip(axes[0], dict.fromkeys(grams["series"]), strict=True):
+        _gram(ax, plots.part(grams, series=series), limit)
+        ax.set_title(series, fontsize=9)
+        ax.set_xlabel("feature")
+    axes[0, 0].set_ylabel("feature")
+    fig.colorbar(axes[0, 0].collections[0], ax=axes[0], label=GRAM, shrink=0.8)
+    shapes = plots.part(table, quantity=list(SHAPE))
+    look = plots.styles(shapes)
+    for ax, quantity in zip(axes[1], SHAPE, strict=True):
+        plots.lines(ax, plots.part(shapes, quantity=quantity), "density", look=look, markers=True)
+        _sparse_to_the_right(ax, shapes["density"])
+        ax.set(ylabel=quantity, ylim=(0, None if quantity == SHAPE[0] else 1.05))
+    fig.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return fig
+
+
+def figx_architectures(table: pd.DataFrame) -> Figure:
+    """Share of polysemantic features against density for six architectures: rising to one as inputs get sparse for
+    quadratic, ReLU, GELU and hidden ReLU, near zero for tanh and linear. Left: of the represented features. Middle: of
+    all features. Right: the share of the dimensions that they take."""
+    fig, axes = plt.subplots(1, 3, figsize=(10.5, 4.3), sharex=True, sharey=True)
+    look = plots.styles(table)
+    for ax, quantity in zip(axes, dict.fromkeys(table["quantity"]), strict=True):
+        plots.lines(ax, plots.part(table, quantity=quantity), "density", look=look, markers=True)
+        _sparse_to_the_right(ax, table["density"])
+        ax.set(ylim=(-0.03, 1.03), title=quantity.replace("polysemantic ", "").capitalize())
+    axes[0].set_ylabel("share that is polysemantic")
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    return fig
+
+
+def figx_crossover(table: pd.DataFrame) -> Figure:
+    """Maps over features per dimension and density for ReLU above and GELU below: left, share of dimensions in digons,
+    one on the line N = 2D; right, share of features in the largest block, near one for many features and sparse
+    inputs."""
+    fig, axes = plt.subplots(2, 2, figsize=(10, 6.6), sharex=True, sharey=True)
+    for row, series in zip(axes, dict.fromkeys(table["series"]), strict=True):
+        for ax, quantity in zip(row, MAPPED, strict=True):
+            found = plots.part(table, series=series, quantity=quantity)
+            entries = found.pivot(index="density", columns="features per dimension N/D", values="value")
+            _numbers(ax, entries)
+            ax.set_title(f"{series}: {quantity}", fontsize=10)
+    fig.colorbar(axes[0, 0].collections[0], ax=axes, label="share, mean over starts", shrink=0.7)
+    fig.supxlabel("features per dimension N/D", fontsize=10)
+    fig.supylabel("density (sparse at the bottom)", fontsize=10)
+    return fig
+
+
+def _numbers(ax: Axes, entries: pd.DataFrame) -> None:
+    entries = entries.sort_index(ascending=False)
+    mesh = ax.pcolormesh(np.arange(len(entries.columns) + 1), np.arange(len(entries) + 1), entries, vmin=0, vmax=1)
+    mesh.set_rasterized(True)
+    for row, column in np.ndindex(entries.shape):
+        value = entries.iloc[row, column]
+        shade = "white" if value < 0.6 else "black"
+        ax.text(column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", color=shade)
+    ax.grid(False)
+    ax.set_xticks(np.arange(len(entries.columns)) + 0.5, [f"{ratio:.3g}" for ratio in entries.columns])
+    ax.set_yticks(np.arange(len(entries)) + 0.5, [f"{density:g}" for density in entries.index])
+    ax.invert_yaxis()
+
+
+def _gram(ax: Axes, entries: pd.DataFrame, limit: float) -> None:
+    size = int(entries["places"].iloc[0])
+    gram = np.zeros((size, size))
+    places = entries[["place", "other place"]].to_numpy(int) - 1
+    gram[places[:, 0], places[:, 1]] = entries["value"]
+    ax.pcolormesh(gram, cmap=plots.DIVERGING, vmin=-limit, vmax=limit, rasterized=True)
+    ax.set(xticks=[], yticks=[], aspect="equal")
+    ax.invert_yaxis()
+    ax.grid(False)
+
+
+def _sparse_to_the_right(ax: Axes, densities: pd.Series) -> None:
+    ticks = sorted(set(densities))
+    ax.set(xscale="log", xlabel="density (sparse to the right)", xlim=(1.1 * ticks[-1], ticks[0] / 1.1))
+    ax.minorticks_off()
+    ax.set_xticks(ticks, [f"{density:g}" for density in ticks])
