@@ -167,13 +167,13 @@ def train_architecture(
 
 def blocks_table(archetypes: Mapping[str, np.ndarray], weights: np.ndarray, kurtoses: Sequence[float]) -> pd.DataFrame:
     """Return the Gram matrices of the archetypes, and of trained embeddings [kurtosis, D, N] sorted into blocks."""
-    parts = [_gram(w, "control", name, row="archetypes") for name, w in archetypes.items()]
+    parts = [gram_rows(w, "control", name, row="archetypes") for name, w in archetypes.items()]
     for kurtosis, w in zip(kurtoses, weights, strict=False):
         order, found = geometry.block_order(w)
         singles = sum(len(block.features) == 1 for block in found)
         shared = ", ".join(f"({len(b.features)}, {b.dims})" for b in found if len(b.features) > 1)
         name = f"κ = {kurtosis:g}: {f'{shared} + ' if shared else ''}{singles} single"
-        parts.append(_gram(w[:, order], "measured", name, row="trained"))
+        parts.append(gram_rows(w[:, order], "measured", name, row="trained"))
     return pd.concat(parts)
 
 
@@ -184,7 +184,7 @@ def geometry_table(shaped: Results) -> pd.DataFrame:
         w = shaped.where(model=model)[0]["weights"][place, 0]
         order, _ = geometry.block_order(w, cosine=0.1, norm=0.05)
         name = f"{LABELS[model]}, density {GEOMETRY_DENSITIES[place]:g}"
-        parts.append(_gram(w[:, order], "measured", name, quantity=GRAM))
+        parts.append(gram_rows(w[:, order], "measured", name, quantity=GRAM))
     for config, result in shaped.pairs():
         shape = geometry.block_geometry(result["weights"])
         for key, quantity in SHAPE.items():
@@ -285,7 +285,7 @@ def _size(config: Mapping) -> str:
     return f"N = {config['n_features']}, D = {config['n_dims']}, {config['n_seeds']} starts each"
 
 
-def _gram(w: np.ndarray, what: str, name: str, **columns) -> pd.DataFrame:
+def gram_rows(w: np.ndarray, what: str, name: str, **columns) -> pd.DataFrame:
     """The entries of WᵀW that are not 0, in the order of the features given."""
     gram = w.T @ w
     first, second = np.nonzero(np.abs(gram) > 1e-3 * np.abs(gram).max())

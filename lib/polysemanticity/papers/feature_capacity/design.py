@@ -66,14 +66,14 @@ class Settings:
     tune_steps: int = setting(2000, "Adam steps of fine-tuning and of block selection", low=10, smoke=20, paper=10_000)
 
 
-def penalties(settings: Settings, models: phase_diagram.Settings, lists: allocation.Settings) -> dict:
+def quadratic_arm(settings: Settings, models: phase_diagram.Settings, lists: allocation.Settings) -> dict:
     """Return the configuration of `penalised`."""
     fixed = {"decay": DECAY, "kurtosis": KURTOSIS, "n_features": models.n_features, "n_dims": lists.n_dims}
     tuned = {"n_seeds": models.n_seeds, "n_steps": settings.tune_steps}
     return {"penalties": tuple(CRITICAL * m for m in MULTIPLES), **tuned, **fixed}
 
 
-def relu_penalties(nets: architectures.Settings) -> dict:
+def relu_arm(nets: architectures.Settings) -> dict:
     """Return the configuration of `penalised_relu`, with eight starts."""
     fixed = {"density": 0.1, "decay": DECAY, "n_dims": nets.n_dims, "n_test": nets.n_test, "n_seeds": 8}
     fixed |= {"n_features": nets.n_features, "n_steps": nets.n_steps, "batch": nets.batch}

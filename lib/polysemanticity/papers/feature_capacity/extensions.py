@@ -1,32 +1,30 @@
 """Unequal kurtoses, the order of the transition, width, the choice of blocks (FC-15)."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
-from polysemanticity import capacity
+from polysemanticity import capacity, intervals
 from polysemanticity.base import streams
-from polysemanticity.capacity import autoencoders, landscape, phases, quadratic
-from polysemanticity.claims import Claim
+from polysemanticity.base.config import setting
+from polysemanticity.base.results import Results
+from polysemanticity.capacity import autoencoders, geometry, landscape, phases, quadratic
+from polysemanticity.claims import Claim, Measured
+from polysemanticity.papers.feature_capacity import architectures, design, phase_diagram
+from polysemanticity.papers.feature_capacity.price import LABELS
 
-FIGURES = {
-    "figx_transitions": (
-        "Left: capacity on a sweep of the importance ratio up and down, a loop at kurtosis 2 and one curve at 10. "
-        "Middle: capacity in the ReLU autoencoder jumps between 0, one half and 1. Right: trained against exact "
-        "capacities for unequal kurtoses, on the diagonal."
-    ),
-    "figx_transition_order": (
-        "Capacity of the second of two features in one dimension against its relative importance, from three starting "
-        "states, for four models; the largest jump against the spacing of the grid; and the importance from which a "
-        "feature is alone against its density."
-    ),
-    "figx_width_and_blocks": (
-        "Left: number of polysemantic features against dimensions, constant in the quadratic model and growing in the "
-        "ReLU autoencoder. Right: three sorted Gram matrices for a small penalty on overlaps of power 1, 2 and 4."
-    ),
-}
-
+LOOP_KURTOSES = (2.0, 10.0)
+SPECIAL_RATIOS = tuple(np.geomspace(0.1, 10, 25).tolist())
+LEVELS = {"quadratic": 10.0, "relu": 0.3, "gelu": 0.3, "tanh": 0.3}  # kurtosis, or density
+ALONE_RATIOS, ALONE_DENSITIES = tuple(np.geomspace(0.5, 20, 13).tolist()), (0.3, 0.1, 0.03)
+POWERS = (1.0, 2.0, 4.0)  # of the penalty on overlaps
+WIDTH_DECAY, WIDTH_KURTOSIS = 0.8, 10.0
+C2, JUMP, ALONE = "capacity of feature 2", "largest jump of C", "capacity of the special feature"
+RATIO = "importance of feature 2 ÷ feature 1"
+COUNT = "polysemantic features"
 
 CLAIMS = {
     "FC-15": Claim(
@@ -38,6 +36,8 @@ CLAIMS = {
         ),
         source="ours: extensions",
         paper="not in the paper",
+        whose="ours",
+        figure="figx_transitions",
         rule={
             "largest error of C, unequal kurtoses": (-math.inf, 1e-6),
             "largest change of the count on doubling D, quadratic": (-math.inf, 1),
@@ -65,6 +65,63 @@ CLAIMS = {
         correction="so in the quadratic model; autoencoders need not follow",
     ),
 }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Transitions between features, widths, and the choice of blocks."""
+
+    hysteresis_points: int = setting(61, "importance ratios of the sweeps up and down", low=5, smoke=5)
+    width_dims: tuple[int, ...] = setting((5, 10, 20), "dimensions D, each twice the last", low=2, smoke=(2, 4))
+
+
+def loops(settings: Settings) -> dict:
+    """Return the configuration of `sweep_ratio`."""
+    return {"kurtoses": LOOP_KURTOSES, "n_points": settings.hysteresis_points}
+
+
+def special(nets: architectures.Settings) -> dict:
+    """Return the configuration of `relu_special`."""
+    fixed = {"density": 0.3, "n_features": 6, "n_dims": 3, "n_seeds": nets.seeds}
+    return {"ratios": SPECIAL_RATIOS, **fixed, "n_steps": nets.n_steps, "batch": nets.batch}
+
+
+def unequal(tuning: design.Settings) -> dict:
+    """Return the configuration of `unequal_kurtoses`."""
+    return {"n_problems": 16, "n_features": 12, "n_dims": 4, "n_seeds": 2, "n_steps": 2 * tuning.tune_steps}
+
+
+def orders(settings: Settings, nets: architectures.Settings, tuning: design.Settings) -> list[dict]:
+    """Return the configurations of `from_states`: one for each model."""
+    fixed = {"ratios": tuple(np.geomspace(0.1, 10, settings.hysteresis_points).tolist())}
+    fixed |= {"n_seeds": max(2, nets.seeds - 3), "n_steps": tuning.tune_steps // 2, "batch": nets.batch}
+    return [{"model": name, "level": level, **fixed} for name, level in LEVELS.items()]
+
+
+def densities_alone(nets: architectures.Settings) -> dict:
+    """Return the configuration of `alone_thresholds`."""
+    fixed = {"ratios": ALONE_RATIOS, "densities": ALONE_DENSITIES, "others": 0.3, "n_features": 6, "n_dims": 3}
+    return {**fixed, "n_seeds": max(2, nets.seeds - 3), "n_steps": nets.n_steps, "batch": nets.batch}
+
+
+def quadratic_width(settings: Settings, models: phase_diagram.Settings) -> dict:
+    """Return the configuration of `quadratic_widths`."""
+    dims = settings.width_dims
+    fixed = {"dims": dims, "decay": WIDTH_DECAY, "n_features": 2 * dims[-1]}
+    return {**fixed, "kurtosis": WIDTH_KURTOSIS, "n_seeds": 2, "n_steps": models.n_steps}
+
+
+def relu_width(settings: Settings, nets: architectures.Settings) -> dict:
+    """Return the configuration of `price.autoencoder_widths` for the same widths."""
+    dims = settings.width_dims
+    fixed = {"dims": dims, "decay": WIDTH_DECAY, "n_features": 2 * dims[-1], "n_seeds": 8}
+    return {**fixed, "n_steps": nets.n_steps, "batch": nets.batch, "model": "relu", "density": 0.1, "n_test": 100}
+
+
+def block_choice(nets: architectures.Settings, tuning: design.Settings) -> dict:
+    """Return the configuration of `select_blocks`."""
+    fixed = {"strength": 0.02, "kurtosis": 10.0, "n_features": 20, "n_dims": 10, "n_seeds": nets.seeds}
+    return {"powers": POWERS, "n_steps": tuning.tune_steps, **fixed}
 
 
 def unequal_kurtoses(
@@ -226,3 +283,142 @@ def threshold(ratios, c, margin: float = 0.05) -> np.ndarray:
     """The smallest ratio [..., seed] from which on C > 1 − margin at every larger one; NaN where there is none."""
     alone = np.flip(np.logical_and.accumulate(np.flip(c > 1 - margin, -2), -2), -2)
     return np.where(alone.any(-2), np.asarray(ratios)[alone.argmax(-2)], np.nan)
+
+
+# ------------------------------------------------------------ tables and what decides the claim
+
+
+def transitions_table(looped: Results, jumped: Results, uneven: Results) -> pd.DataFrame:
+    """Return the sweeps up and down, capacities in the ReLU autoencoder, and trained against exact capacities."""
+    parts = []
+    for kurtosis, ways in zip(looped.configs[0]["kurtoses"], looped[0]["capacity"], strict=True):
+        for name, curve in zip(("up", "down"), ways, strict=True):
+            rows = {"what": "measured", "panel": "sweep", "series": f"κ = {kurtosis:g}, {name}"}
+            parts.append(pd.DataFrame({**rows, RATIO: looped[0]["ratios"], "capacity C": curve}))
+    for number, start in enumerate(jumped[0]["capacity"].T, start=1):
+        rows = {"what": "measured", "panel": "ReLU autoencoder", "series": f"start {number}"}
+        parts.append(pd.DataFrame({**rows, "relative importance": jumped.configs[0]["ratios"], "capacity C": start}))
+    trained = uneven[0]["capacity"]  # [problem, start, feature]
+    exact, kurtosis = (np.broadcast_to(uneven[0][key][:, None], trained.shape) for key in ("optimum", "kurtosis"))
+    rows = {"what": "measured", "panel": "unequal kurtoses", "series": "trained", "exact capacity": exact.ravel()}
+    parts.append(pd.DataFrame({**rows, "kurtosis": kurtosis.ravel(), "capacity C": trained.ravel()}))
+    return pd.concat(parts)
+
+
+def order_table(ordered: Results, apart: Results) -> pd.DataFrame:
+    """Return capacities from three states, largest jumps on finer grids, and one feature's capacity by its density."""
+    parts = []
+    for config, result in ordered.pairs():
+        name = _name(config["model"])
+        for state, curves in zip(STATES, result["capacity"], strict=True):  # [ratio, start]
+            for number, start in enumerate(curves.T, start=1):
+                rows = {"what": "measured", "model": name, "series": f"from {state}", "start": number}
+                parts.append(pd.DataFrame({**rows, "quantity": C2, RATIO: config["ratios"], "value": start}))
+        spacing = np.log(config["ratios"][1] / config["ratios"][0]) * np.array([4, 2, 1])
+        sizes = largest_jumps(result["capacity"])
+        rows = {"what": "measured", "series": LABELS[config["model"]], "quantity": JUMP}
+        parts.append(pd.DataFrame({**rows, "spacing of the grid [ln r]": spacing, "value": sizes}))
+        if config["model"] == "quadratic":
+            rows |= {"what": "control", "series": "∝ spacing"}
+            line = sizes[0] * spacing / spacing[0]
+            parts.append(pd.DataFrame({**rows, "spacing of the grid [ln r]": spacing, "value": line}))
+    for density, c in zip(apart.configs[0]["densities"], apart[0]["capacity"], strict=True):
+        mean, half = c.mean(1), 1.96 * c.std(1) / c.shape[1] ** 0.5
+        rows = {"what": "measured", "series": f"its density {density:g}", "quantity": ALONE}
+        rows |= {"relative importance": apart.configs[0]["ratios"]}
+        parts.append(pd.DataFrame({**rows, "value": mean, "low": mean - half, "high": mean + half}))
+    return pd.concat(parts)
+
+
+def orders_found(ordered: Results) -> pd.DataFrame:
+    """Return for every model how its largest jump shrinks on a finer grid, and over how wide a range states differ."""
+    rows = []
+    for config, result in ordered.pairs():
+        sizes = largest_jumps(result["capacity"])
+        kind = "first-order" if sizes[-1] > FIRST_ORDER * sizes[0] else "continuous"
+        rows.append(
+            {
+                "model": _name(config["model"]),
+                "largest jump of C": float(sizes[0]),
+                "on a grid four times as fine": float(sizes[-1]),
+                "transition": kind,
+                "ln r over which the state decides": coexistence_width(config["ratios"], result["capacity"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def alone_from(apart: Results) -> pd.DataFrame:
+    """Return from which relative importance on a feature of its own density is alone: the median over starts."""
+    config, rows = apart.configs[0], []
+    for density, values in zip(config["densities"], threshold(config["ratios"], apart[0]["capacity"]), strict=True):
+        known = values[~np.isnan(values)]
+        median = float(np.median(known)) if len(known) else math.nan
+        rows.append({"density": density, "alone from (median)": median, "starts": f"{len(known)} of {len(values)}"})
+    return pd.DataFrame(rows)
+
+
+def polysemantic_counts(exact_width: Results, net_width: Results) -> dict[str, np.ndarray]:
+    """Return the number of polysemantic features [D, start] of the quadratic model and of the ReLU autoencoder."""
+    norm, c = net_width[0]["norm"], net_width[0]["capacity"]
+    visible = (norm > 0.05 * norm.max(-1, keepdims=True)) & (c > 0.05)
+    return {
+        "quadratic": (phases.phase(exact_width[0]["capacity"]) == phases.POLYSEMANTIC).sum(-1),
+        "relu": (visible & (c < 0.95)).sum(-1),
+    }
+
+
+def width_table(exact_width: Results, net_width: Results, chosen: Results) -> pd.DataFrame:
+    """Return counts against the width, and Gram matrices sorted into blocks for each power of a penalty."""
+    dims, parts = exact_width.configs[0]["dims"], []
+    for name, count in polysemantic_counts(exact_width, net_width).items():
+        mean, half = count.mean(1), 1.96 * count.std(1) / count.shape[1] ** 0.5
+        rows = {"what": "measured", "series": LABELS[name], "quantity": COUNT, "dimensions D": dims}
+        parts.append(pd.DataFrame({**rows, "value": mean, "low": mean - half, "high": mean + half}))
+    law = phases.count_law(WIDTH_KURTOSIS, WIDTH_DECAY).features
+    rows = {"what": "control", "series": "count law", "quantity": COUNT, "dimensions D": dims}
+    parts.append(pd.DataFrame({**rows, "value": law}))
+    sizes = geometry.block_geometry(chosen[0]["weights"]).size
+    for power, weights, size in zip(chosen.configs[0]["powers"], chosen[0]["weights"], sizes, strict=True):
+        order, _ = geometry.block_order(weights[0], cosine=0.1, norm=0.05)
+        name = f"β = {power:g}: {size.mean():.1f} features per block"
+        parts.append(architectures.gram_rows(weights[0][:, order], "measured", name, quantity=architectures.GRAM))
+    return pd.concat(parts)
+
+
+def measured(
+    looped: Results, jumped: Results, uneven: Results, exact_width: Results, net_width: Results, chosen: Results
+) -> Measured:
+    """Return what decides FC-15."""
+    near = np.abs(jumped[0]["capacity"][..., None] - np.array([0, 0.5, 1])).min(-1) < 0.05
+    by_width = polysemantic_counts(exact_width, net_width)
+    doubling = by_width["relu"][1:] / np.maximum(by_width["relu"][:-1], 1)
+    kurtoses, points = looped.configs[0]["kurtoses"], looped.configs[0]["n_points"]
+    predicted = 2 * np.log(2 / (kurtoses[0] - 1))
+    curves, ratios = looped[0]["capacity"], looped[0]["ratios"]
+    exact = np.broadcast_to(uneven[0]["optimum"][:, None], uneven[0]["capacity"].shape)
+    selected, seeds = geometry.block_geometry(chosen[0]["weights"]), chosen.configs[0]["n_seeds"]
+    return Measured(
+        {
+            "largest error of C, unequal kurtoses": intervals.exact(np.abs(uneven[0]["capacity"] - exact).max()),
+            "largest change of the count on doubling D, quadratic": intervals.exact(np.ptp(by_width["quadratic"])),
+            "ratio of the counts on doubling D, ReLU": intervals.row_of_extreme_mean(doubling, least=False),
+            "width of the hysteresis ÷ prediction, kurtosis 2": intervals.exact(
+                loop_width(ratios, curves[0]) / predicted, np.log(16) / (points - 1) / predicted
+            ),
+            "largest gap between the sweeps, kurtosis 10": intervals.exact(np.abs(curves[1, 0] - curves[1, 1]).max()),
+            "share of capacities near 0, ½ or 1, ReLU": intervals.proportion(near.sum(), near.size),
+            "features per block, penalty of power 1": intervals.mean(selected.size[0]),
+            "share of features in the largest block, power 4": intervals.mean(selected.largest[-1]),
+            "relative cost of the penalty": intervals.exact(chosen[0]["cost"].max()),
+        },
+        f"calculations with numerical error, one step of the sweep; 95 % intervals over {seeds} starts",
+        f"two features in one dimension at κ = {kurtoses[0]:g} and {kurtoses[1]:g}, {points} ratios; "
+        f"{uneven.configs[0]['n_problems']} problems of {uneven.configs[0]['n_features']} features with unequal "
+        f"kurtoses; D = {', '.join(map(str, exact_width.configs[0]['dims']))}; {seeds} starts",
+        "The autoencoder takes up more shared features as it gets wider; the quadratic model does not.",
+    )
+
+
+def _name(model: str) -> str:
+    return f"quadratic, κ = {LEVELS['quadratic']:g}" if model == "quadratic" else LABELS[model]

@@ -80,10 +80,11 @@ def widths(models: phase_diagram.Settings) -> dict:
     return {"decay": 0.9, "kurtosis": 30.0, **size}
 
 
-def autoencoder_models(n_features: int, n_steps: int, batch: int, n_test: int) -> list[dict]:
-    """Return the configurations of `autoencoder_widths`: a ReLU and a GELU output."""
-    data = {"dims": tuple(range(1, n_features // 2 + 1)), "density": 0.1, "decay": 0.9, "n_test": n_test}
-    training = {"n_features": n_features, "n_seeds": 8, "n_steps": n_steps, "batch": batch}
+def autoencoder_models(nets) -> list[dict]:
+    """Return the configurations of `autoencoder_widths`, a ReLU and a GELU output; `nets`: architectures.Settings."""
+    dims = tuple(range(1, nets.n_features // 2 + 1))
+    data = {"dims": dims, "density": 0.1, "decay": 0.9, "n_test": nets.n_test}
+    training = {"n_features": nets.n_features, "n_seeds": 8, "n_steps": nets.n_steps, "batch": nets.batch}
     return [{"model": model, **data, **training} for model in ("relu", "gelu")]
 
 

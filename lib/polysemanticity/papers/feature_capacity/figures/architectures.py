@@ -1,5 +1,7 @@
 """The figures of the family `architectures`, from their tables."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -21,7 +23,7 @@ def figx_blocks(table: pd.DataFrame) -> Figure:
     for row, name in zip(axes, ("archetypes", "trained"), strict=True):
         found = plots.part(table, row=name)
         for ax, series in zip(row, dict.fromkeys(found["series"]), strict=False):
-            _gram(ax, plots.part(found, series=series), limit=1)
+            draw_gram(ax, plots.part(found, series=series), limit=1)
             ax.set_title(series, fontsize=9)
         for ax in row[found["series"].nunique() :]:
             ax.set_axis_off()
@@ -41,7 +43,7 @@ def figx_block_geometry(table: pd.DataFrame) -> Figure:
     grams = plots.part(table, quantity=GRAM)
     limit = grams["value"].abs().max()
     for ax, series in zip(axes[0], dict.fromkeys(grams["series"]), strict=True):
-        _gram(ax, plots.part(grams, series=series), limit)
+        draw_gram(ax, plots.part(grams, series=series), limit)
         ax.set_title(series, fontsize=9)
         ax.set_xlabel("feature")
     axes[0, 0].set_ylabel("feature")
@@ -50,7 +52,7 @@ def figx_block_geometry(table: pd.DataFrame) -> Figure:
     look = plots.styles(shapes)
     for ax, quantity in zip(axes[1], SHAPE, strict=True):
         plots.lines(ax, plots.part(shapes, quantity=quantity), "density", look=look, markers=True)
-        _sparse_to_the_right(ax, shapes["density"])
+        _sparse_to_the_right(ax, shapes["density"].unique()[::2])
         ax.set(ylabel=quantity, ylim=(0, None if quantity == SHAPE[0] else 1.05))
     fig.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return fig
@@ -97,12 +99,12 @@ def _numbers(ax: Axes, entries: pd.DataFrame) -> None:
         shade = "white" if value < 0.6 else "black"
         ax.text(column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", color=shade)
     ax.grid(False)
+    ax.set_ylim(len(entries), 0)
     ax.set_xticks(np.arange(len(entries.columns)) + 0.5, [f"{ratio:.3g}" for ratio in entries.columns])
     ax.set_yticks(np.arange(len(entries)) + 0.5, [f"{density:g}" for density in entries.index])
-    ax.invert_yaxis()
 
 
-def _gram(ax: Axes, entries: pd.DataFrame, limit: float) -> None:
+def draw_gram(ax: Axes, entries: pd.DataFrame, limit: float) -> None:
     size = int(entries["places"].iloc[0])
     gram = np.zeros((size, size))
     places = entries[["place", "other place"]].to_numpy(int) - 1
@@ -113,7 +115,7 @@ def _gram(ax: Axes, entries: pd.DataFrame, limit: float) -> None:
     ax.grid(False)
 
 
-def _sparse_to_the_right(ax: Axes, densities: pd.Series) -> None:
+def _sparse_to_the_right(ax: Axes, densities: Iterable[float]) -> None:
     ticks = sorted(set(densities))
     ax.set(xscale="log", xlabel="density (sparse to the right)", xlim=(1.1 * ticks[-1], ticks[0] / 1.1))
     ax.minorticks_off()

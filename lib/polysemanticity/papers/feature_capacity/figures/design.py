@@ -24,10 +24,13 @@ def figx_by_design(table: pd.DataFrame) -> Figure:
             ax.set(xlabel=place, ylabel=quantity, ylim=(0, None))
             if column == 1:
                 ax.set_xscale("symlog", linthresh=0.03)
+                ax.set(xlim=(-0.004, 14))
+                ax.set_xticks([0, 0.1, 1, 10], ["0", "0.1", "1", "10"])
         axes[0, column].set_title(model[0].upper() + model[1:])
     for ax in axes[:, 0]:
         ax.axvline(1, **plots.CORRECTED_LINE, label="theory: none shared beyond")
-    axes[0, 0].legend(loc="lower left")
+    axes[0, 0].legend(loc="upper right")
+    axes[0, 0].set_ylim(0, 1.5 * axes[0, 0].get_ylim()[1])
     rows, place = plots.part(table, model=models[2]), "power γ of the transform"
     for ax, quantity in zip(axes[:, 2], ("kurtosis", COUNT), strict=True):
         plots.lines(ax, plots.part(rows, quantity=quantity), place)
