@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
+import dataclasses
+import math
 import signal
 import time
 
 import ipywidgets
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from polysemanticity import claims, notebook
+from polysemanticity import claims, intervals, notebook
 from polysemanticity.base import runtime
 from polysemanticity.claims import Claim
 
@@ -25,15 +28,18 @@ def shown(monkeypatch):
 
 def test_config_table_marks_differences(toy_paper, shown):
     notebook.show_config(runtime.start(toy_paper, profile="smoke", seed=0, device="cpu", overrides={}))
-    assert "| `n_seeds` | **2** (default 3) | number of seeds |" in shown[0]
-    assert "| `rate` | 0.5 | a rate |" in shown[0]
+    differing, folded = shown[0].split("<details>")
+    assert "| `n_seeds` | 2 | 3 | number of seeds |" in differing and "1 of 5 settings differ" in differing
+    assert "`rate`" not in differing and "| `rate` | 0.5 | a rate |" in folded
 
 
-def test_a_saved_figure_is_shown_as_it_was_saved():
-    figure = Figure(figsize=(4, 3), dpi=100)
-    assert notebook._saved_picture(figure) is None
-    figure.saved_png = b"a picture"
-    assert notebook._saved_picture(figure) == (b"a picture", {"width": 400, "height": 300})
+def test_small_tables_of_numbers(shown):
+    notebook.show_table({"slope": intervals.Estimate(1.23456, 1.0, 1.5), "count": 12345, "none": math.nan})
+    assert (
+        "| slope | 1.23 | 1 … 1.5 |" in shown[0] and "| count | 12,345 |" in shown[0] and "| none |  |  |" in shown[0]
+    )
+    notebook.show_table(pd.DataFrame({"arm": ["a|b"], "share": [0.5], "held": [True]}))
+    assert shown[1].splitlines() == ["| arm | share | held |", "| --- | --- | --- |", "| a\\|b | 0.5 | yes |"]
 
 
 def test_prose_is_dedented(shown):
@@ -48,14 +54,16 @@ def test_prose_is_dedented(shown):
 
 def test_claims_table(toy_run, shown):
     claim = Claim("TO-01", "a | b", "Nobody", "one", {"slope": (0, 1)}, "because.")
-    row = claims.verdict(claim, {"slope": claims.Estimate(0.5, 0.25, 0.75)}, toy_run, error="exact", note="as expected")
-    notebook.show_claims([row])
+    run = dataclasses.replace(toy_run, claims={"TO-01": claim})
+    measured = claims.Measured({"slope": intervals.Estimate(0.5, 0.25, 0.75)}, "exact", "n = 3", "as expected")
+    claims.judge("TO-01", measured, run)
+    notebook.show_claims(run)
     assert "a \\| b" in shown[0] and "slope: 0.5 [0.25, 0.75] *exact*" in shown[0]
     assert "✓ **holds**: as expected" in shown[0]
 
 
 def test_source_is_shown(shown):
-    notebook.show_source(claims.exact)
+    notebook.show_source(intervals.exact)
     assert "def exact" in str(shown[0])
 
 

@@ -124,9 +124,8 @@ def of_rule(rule: Mapping[str, Band], measured: Mapping[str, Estimate]) -> str:
     return FAILS if FAILS in verdicts else UNCLEAR if UNCLEAR in verdicts else HOLDS
 
 
-def save(run: runtime.Run, _old=None) -> None:
+def save(run: runtime.Run) -> None:
     """Write the rows that this run has judged, ordered by id, to `claims.json` among the paper's figures."""
-    run = _old or run  # OLD: until no notebook collects rows by itself
     rows = [run.rows[claim] for claim in sorted(run.rows)]
     text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
     paths.write_atomically(paths.figures(run.slug) / "claims.json", text.encode())
@@ -253,19 +252,3 @@ SCHEMA = {  # JSON Schema of claims.json; a quantity's end at infinity is null
     "type": "array",
     "items": {"type": "object", "properties": _FIELDS, "required": sorted(_FIELDS), "additionalProperties": False},
 }
-
-
-# OLD: what notebooks that are still to be moved call
-from polysemanticity import intervals  # noqa: E402
-
-exact, mean_interval, bootstrap_interval = intervals.exact, intervals.mean, intervals.bootstrap
-poisson_interval, count_interval, proportion_interval = intervals.poisson, intervals.counts, intervals.proportion
-slope_interval, worst = intervals.slope, intervals.row_of_extreme_mean
-
-
-def verdict(claim, measured, context, *, error, note="", figure=""):
-    """OLD."""
-    import dataclasses
-
-    context.claims[claim.id] = dataclasses.replace(claim, figure=figure)
-    return judge(claim.id, Measured(measured, error, "", note), context)

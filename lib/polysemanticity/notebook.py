@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import gc
 import inspect
 import math
 import os
@@ -12,45 +11,22 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from IPython import get_ipython
 from IPython.display import Code, Markdown, display
 from IPython.utils.capture import capture_output
 from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
 
+from polysemanticity import claims
 from polysemanticity.base import config, runtime
 from polysemanticity.base.checks import check
 
 REST = 0.15  # seconds without a move after which a slider has come to rest
 BUDGET = 3.0  # seconds that a picture may take to follow a slider
 LOOK = {"layout": {"width": "30em"}, "style": {"description_width": "7em"}}
-MARKS = {"holds": "✓", "fails": "✗", "unclear": "?", "holds with a correction": "✓*", "not tested": "–"}
 
 
 def headless() -> bool:
     """Whether the notebook is executed by the runner, so that nobody can move a slider."""
     return "POLYSEMANTICITY_OUT" in os.environ or "PAPERMILL_OUTPUT_PATH" in os.environ
-
-
-def _show_saved_pictures() -> None:
-    """Let the notebook show the picture that `plots.save` has written rather than draw the figure once more."""
-    shell = get_ipython()
-    if shell is None or "inline" not in os.environ.get("MPLBACKEND", ""):
-        return
-    import matplotlib_inline.backend_inline  # noqa: F401  registers its own way to show figures, which is kept
-
-    formatter = shell.display_formatter.formatters["image/png"]
-    draw = formatter.lookup_by_type(Figure)
-    formatter.for_type(Figure, lambda figure: _saved_picture(figure) or draw(figure))
-
-
-def _saved_picture(figure: Figure) -> tuple[bytes, dict] | None:
-    """The saved PNG, at the size on the page that the notebook's own drawing would have; None for an unsaved figure."""
-    png = getattr(figure, "saved_png", None)
-    if png is None:
-        return None
-    width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
-    return png, {"width": width, "height": height}
 
 
 def say(text: str) -> None:
@@ -116,7 +92,7 @@ def _number(value, digits: int) -> str:
 
 def show_claims(run: runtime.Run) -> None:
     """Show the verdict on every claim: what the paper says, what was measured with its interval, the rule."""
-    display(Markdown(claims_table(run.rows.values() if isinstance(run, runtime.Run) else run)))
+    display(Markdown(claims_table(run.rows.values())))
 
 
 def claims_table(rows: Sequence[Mapping]) -> str:
@@ -126,22 +102,12 @@ def claims_table(rows: Sequence[Mapping]) -> str:
         cells = [
             row["id"],
             f"{row['claim']} *({row['source']}; {row['paper']})*",
-            measured_text(row) + (f" *{row['error']}*" if row["error"] else ""),
+            claims.measured_text(row) + (f" *{row['error']}*" if row["error"] else ""),
             row["rule"],
-            f"{MARKS[row['verdict']]} **{row['verdict']}**" + (f": {row['note']}" if row["note"] else ""),
+            f"{claims.MARKS[row['verdict']]} **{row['verdict']}**" + (f": {row['note']}" if row["note"] else ""),
         ]
         lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
     return "\n".join(lines)
-
-
-def measured_text(row: Mapping) -> str:
-    """Return the measured values of a row, with intervals where they have one: `slope: -1 [-1.1, -0.9]`."""
-    parts = []
-    for quantity, value in row["measured"].items():
-        ends = [_short(end) for end in row["interval"][quantity]]
-        interval = "" if set(ends) == {_short(value)} else f" [{', '.join(ends)}]"
-        parts.append(f"{quantity}: {_short(value)}{interval}")
-    return "; ".join(parts)
 
 
 def show_source(function: Callable) -> None:
@@ -313,13 +279,5 @@ def _cell(value) -> str:
     )
 
 
-def _short(value: float | None) -> str:
-    return "∞" if value is None else f"{value:.3g}"
-
-
 def _escaped(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-_show_saved_pictures()
-gc.freeze()  # what has been imported stays: the collector need not walk it again for every figure

@@ -6,8 +6,9 @@ unit) and `value`; `low` and `high` are the ends of an interval. The table is wr
 the figure is drawn from what a reader of that CSV reads. Colours go by `what`, the same in every figure.
 """
 
+import atexit
 import base64
-import csv
+import gc
 import io
 import json
 import logging
@@ -57,6 +58,8 @@ def use_style() -> None:
     # glyphs in use takes longer than drawing the figure.
     shaping = [name for name in ("GDEF", "GPOS", "GSUB", "kern") if name not in subset.Options._drop_tables_default]
     subset.Options._drop_tables_default += shaping
+    gc.freeze()  # what has been imported stays: the collector need not walk it again for every figure …
+    atexit.register(gc.unfreeze)  # … but at the end, where libraries look for what was left
     plt.rcdefaults()
     plt.rcParams.update(
         {
@@ -126,7 +129,9 @@ def csv_text(table: pd.DataFrame) -> str:
     groups = [table[name] for name in ("quantity",) if name in table] or [pd.Series(0, index=table.index)]
     for name in table.select_dtypes("number"):
         if table[name].dtype.kind == "f":
-            table[name] = table[name].groupby(groups, dropna=False).transform(lambda column: _without_rounding(column.to_numpy()))
+            table[name] = (
+                table[name].groupby(groups, dropna=False).transform(lambda column: _without_rounding(column.to_numpy()))
+            )
     return table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
@@ -313,29 +318,6 @@ def _dodged(ax: Axes, places, by: float, horizontal: bool) -> np.ndarray:
     return places + by * np.diff(steps).min()
 
 
-def band(ax: Axes, x, y, low, high, *, color=MEASURED, label: str, **line) -> Line2D:
-    """Draw a line with its error band and return the line."""
-    drawn = ax.plot(x, y, color=color, label=label, **line)[0]
-    ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0, label=f"{label}: interval")
-    _hide_from_legend(ax.collections[-1])
-    return drawn
-
-
-def heatmap(
-    ax: Axes, matrix, *, label: str, cmap=DIVERGING, limit: float | None = None, colorbar: bool = True, **image
-) -> None:
-    """Draw a matrix, rows downwards; a diverging map is centred at zero and spans ±limit (the largest size by
-    default)."""
-    matrix = np.asarray(matrix)
-    if cmap == DIVERGING:
-        limit = float(np.abs(matrix).max()) if limit is None else limit
-        image = {"vmin": -limit, "vmax": limit, **image}
-    drawn = ax.imshow(matrix, cmap=cmap, aspect="auto", interpolation="nearest", label=label, **image)
-    ax.grid(False)
-    if colorbar:
-        ax.figure.colorbar(drawn, ax=ax, label=label, shrink=0.85)
-
-
 def grid_map(ax: Axes, x, y, values, *, label: str, **mesh) -> mcollections.QuadMesh:
     """Draw values [y, x] at the points of two axes and return the mesh.
 
@@ -378,7 +360,7 @@ def label_end(ax: Axes, line: Line2D, text: str, **style) -> None:
     )
 
 
-def save(fig: Figure, name: str, context: runtime.Run, table: pd.DataFrame | None = None) -> None:
+def save(fig: Figure, name: str, context: runtime.Run, table: pd.DataFrame) -> None:
     """Write the figure as PNG and PDF, the table that it was drawn from as CSV, and what it was made from as JSON.
 
     Byte for byte the same for the same figure, which keeps its layout and, as `saved_png`, the picture in 256 colours:
@@ -392,8 +374,7 @@ def save(fig: Figure, name: str, context: runtime.Run, table: pd.DataFrame | Non
     fig.set_layout_engine("none")  # it is laid out now, which every further drawing would repeat
     paths.write_atomically(folder / f"{name}.png", png)
     paths.write_atomically(folder / f"{name}.pdf", _drawn(fig, "pdf", {"CreationDate": None, "ModDate": None}))
-    text = drawn_numbers(fig) if table is None else csv_text(table)
-    paths.write_atomically(folder / f"{name}.csv", text.encode())
+    paths.write_atomically(folder / f"{name}.csv", csv_text(table).encode())
     paths.write_atomically(folder / f"{name}.json", (json.dumps(provenance(name, context), indent=1) + "\n").encode())
 
 
@@ -433,80 +414,8 @@ def provenance(name: str, context: runtime.Run) -> dict:
     }
 
 
-def drawn_numbers(fig: Figure) -> str:
-    """Return the numbers of every line, band, point, bar and image of a figure as CSV: panel, artist, label, x, y,
-    value.
-
-    Taken from the drawn artists, so the table cannot differ from the picture. `value` is an image's entry or a point's
-    colour; a band has two rows per x, its outline; a polyline in three dimensions has z as its value.
-    """
-    buffer = io.StringIO()
-    table = csv.writer(buffer, lineterminator="\n")
-    table.writerow(["panel", "artist", "label", "x", "y", "value"])
-    for number, ax in enumerate(fig.axes):
-        if ax.get_label() == "<colorbar>":
-            continue
-        panel = ax.get_title(loc="left") or ax.get_title() or f"panel {number}"
-        for artist, label, x, y, value in _artists(ax):
-            table.writerow([panel.replace("\n", " "), artist, label, *(_number(item) for item in (x, y, value))])
-    return buffer.getvalue()
-
-
-def _artists(ax: Axes) -> Iterator[tuple]:
-    for line in ax.lines:
-        data = line.get_data_3d() if hasattr(line, "get_data_3d") else line.get_data()
-        x, y = (np.atleast_1d(values) for values in data[:2])
-        z = np.atleast_1d(data[2]) if len(data) == 3 else [None] * len(x)
-        yield from (("line", line.get_label(), *point) for point in zip(x, y, z, strict=True))
-    for collection in ax.collections:
-        yield from _collection(collection)
-    for patch in ax.patches:
-        if hasattr(patch, "get_height"):
-            yield (
-                "bar",
-                patch.get_label(),
-                patch.get_x() + patch.get_width() / 2,
-                patch.get_y() + patch.get_height(),
-                None,
-            )
-    for image in ax.images:
-        entries = _without_rounding(image.get_array())
-        if entries.ndim == 2:  # a photograph's pixels are not numbers to look up
-            yield from (
-                ("image", image.get_label(), column, row, entries[row, column])
-                for row, column in np.ndindex(entries.shape)
-            )
-
-
-def _collection(collection) -> Iterator[tuple]:
-    label = getattr(collection, "table_label", None) or collection.get_label()
-    if isinstance(collection, mcollections.PathCollection):
-        colours = collection.get_array()
-        points = np.atleast_2d(collection.get_offsets())
-        values = [None] * len(points) if colours is None else np.ravel(colours)
-        yield from (("point", label, x, y, value) for (x, y), value in zip(points, values, strict=True))
-    elif isinstance(collection, mcollections.QuadMesh):
-        corners, values = collection.get_coordinates(), _without_rounding(collection.get_array())
-        centres = (corners[:-1, :-1] + corners[1:, 1:]) / 2
-        for row, column in np.ndindex(values.shape):
-            yield "mesh", label, *centres[row, column], values[row, column]
-    elif isinstance(collection, (mcollections.PolyCollection, mcollections.LineCollection)):
-        kind = "band" if isinstance(collection, mcollections.PolyCollection) else "segment"
-        for path in collection.get_paths():
-            yield from ((kind, label, x, y, None) for x, y in path.vertices)
-
-
 def _without_rounding(entries) -> np.ndarray:
     """Entries with those a trillion times smaller than the largest as 0: what is left of them differs between runs."""
     entries = np.asarray(entries)
     size = np.abs(entries)
     return np.where(size < 1e-12 * size.max(initial=0, where=np.isfinite(size)), 0, entries)
-
-
-def _hide_from_legend(collection) -> None:
-    collection.table_label = collection.get_label()
-    collection.set_label("_interval")
-
-
-def _number(value) -> str:
-    return "" if value is None or value is np.ma.masked else f"{float(value):.6g}"

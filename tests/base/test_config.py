@@ -7,11 +7,9 @@ from toy_config import ToyConfig
 
 from polysemanticity.base import config
 
-PROFILES = {"smoke": {"n_seeds": 2}, "paper": {"rate": 3}}
-
 
 def resolve(profile="default", **overrides):
-    return config.resolve(ToyConfig(), PROFILES, profile, overrides)
+    return config.resolve(ToyConfig(), profile, overrides)
 
 
 def test_profile_then_overrides():
@@ -44,16 +42,16 @@ def test_lists_become_tuples_and_ints_floats():
 )
 def test_bad_overrides(overrides, message):
     with pytest.raises(ValueError, match=message):
-        config.resolve(ToyConfig(), PROFILES, "default", overrides)
+        config.resolve(ToyConfig(), "default", overrides)
 
 
 def test_bad_profiles():
     with pytest.raises(ValueError, match="profile 'smok' is unknown: .*; did you mean 'smoke'"):
         resolve("smok")
-    with pytest.raises(ValueError, match="rate = 3.0: allowed is a number from 0 to 1"):
-        resolve("paper")
+    with pytest.raises(ValueError, match="hue = 3.0: allowed is a number from 0 to 1"):
+        config.resolve(Wrong(), "paper", {})
     with pytest.raises(ValueError, match="overrides = 3: allowed is a dictionary"):
-        config.resolve(ToyConfig(), PROFILES, "default", 3)
+        config.resolve(ToyConfig(), "default", 3)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +71,13 @@ def test_rows_show_what_differs():
     rows = {name: (value, default) for name, value, default, _ in config.rows(resolve("smoke"), ToyConfig())}
     assert rows["n_seeds"] == (2, 3)
     assert rows["rate"] == (0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Settings whose paper profile is not allowed."""
+
+    hue: float = config.setting(0.2, "a hue", low=0, high=1, paper=3)
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class Composed:
 
 
 def composed(profile="default", overrides=None):
-    return config.resolve(Composed(), {}, profile, overrides or {})
+    return config.resolve(Composed(), profile, overrides or {})
 
 
 def test_families_have_their_own_settings_and_profiles():

@@ -38,3 +38,20 @@ def test_all_of_one_token_end_and_no_others(monkeypatch):
     assert other.poll() is None
     other.kill()
     other.wait()
+
+
+def test_work_is_told_from_rest_and_children_that_ended_count(monkeypatch):
+    monkeypatch.setenv(processes.TOKEN, "working/a")
+    busy = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+    rest = "\nprint('done', flush=True); time.sleep(600)"
+    parent = "import subprocess, sys, time; subprocess.run([sys.executable, '-c', sys.argv[1]])" + rest
+    started = [
+        subprocess.Popen([sys.executable, "-c", *code], stdout=subprocess.PIPE)
+        for code in ([busy + rest], [parent, busy], ["import time" + rest])
+    ]
+    for process in started:
+        process.stdout.readline()
+    used = processes.cpu_seconds("working")
+    assert [used[process.pid] > 0.4 for process in started] == [True, True, False]
+    processes.end_all("working")
+    assert processes.cpu_seconds("working") == {}

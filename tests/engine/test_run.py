@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import nbformat
 import process_list
@@ -31,6 +32,16 @@ for name in paper.FIGURES:
 for name in paper.CLAIMS:
     claims.not_tested(name, "a test of the runner", run)
 claims.save(run)
+"""
+SHOWING = """
+claim, figure = next(iter(run.rows)), next(iter(run.figures))
+def draw(table):
+    fig, ax = plt.subplots()
+    ax.plot(table["x"], table["value"])
+    return fig
+draw.__name__ = figure
+display(run.rows[claim])
+plots.show(draw, table, run)
 """
 # the same files without importing anything slow, for the runs that are to fail
 WRITTEN = [f"{name}.{suffix}" for name in paper.FIGURES for suffix in publish.SUFFIXES]
@@ -71,7 +82,7 @@ def snapshot(home):
 
 
 def test_success_publishes_everything_at_once(home, capsys):
-    write_notebook(home, GOOD)
+    write_notebook(home, GOOD, SHOWING)
     assert run.main([]) == 0
     figures = home / "figures" / SLUG
     assert {path.name for path in figures.iterdir()} == {
@@ -81,6 +92,8 @@ def test_success_publishes_everything_at_once(home, capsys):
     executed = nbformat.read(home / "docs" / f"03_{SLUG}.ipynb", as_version=4)
     assert all(cell.execution_count for cell in executed.cells)
     assert "papermill" not in executed.metadata and str(home) not in nbformat.writes(executed)
+    shown = [output.metadata["polysemanticity"] for output in executed.cells[-1].outputs]
+    assert shown == [{"claim": next(iter(paper.CLAIMS))}, {"figure": next(iter(paper.FIGURES))}]  # the pages read it
     assert "1 of 1 succeeded" in capsys.readouterr().out
     before = snapshot(home)
     assert run.main([]) == 0
@@ -167,9 +180,26 @@ for k in range(8):
 @pytest.mark.parametrize("cell", [BUSY, TELLING], ids=["busy", "telling"])
 def test_notebook_that_works_or_tells_may_take_its_time(home, monkeypatch, cell):
     monkeypatch.setattr(run, "SILENCE", 6.0)
+    monkeypatch.setattr(run, "WORK", 0.5)
     monkeypatch.setattr(run, "LOOK", 0.5)
     write_notebook(home, QUICK, "import os, time", cell)
     assert run.main([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("dask", "used", "hangs"),
+    [
+        (None, {1: 4.0, 2: 4.0}, True),  # many idle processes are no work
+        (None, {1: 4.0, 3: 6.0}, False),
+        ("tcp://there:8786", {}, False),  # the work is done elsewhere
+    ],
+)
+def test_who_works_is_alive(monkeypatch, dask, used, hangs):
+    monkeypatch.setattr(run.processes, "cpu_seconds", lambda token: used)
+    job = run.Job("toy", None, None, None, None, {}, process=types.SimpleNamespace(poll=lambda: None))
+    job.started = job.alive = job.looked = time.monotonic() - run.SILENCE - 1
+    assert run._ended(job, types.SimpleNamespace(timeout=None, dask=dask), "token") == hangs
+    assert (job.failure or "").startswith("made no progress and did no work for 901 s" if hangs else "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -54,7 +54,7 @@ def computed(copy: Path) -> list[str]:
         from polysemanticity.papers import feature_capacity as paper
 
         assert copy == paths.ROOT
-        cfg = config.resolve(paper.Config(), paper.PROFILES, "smoke", {})
+        cfg = config.resolve(paper.Config(), "smoke", {})
         run = runtime.Run(paper.SLUG, "smoke", cfg, 0, "cpu")
         for worker, settings in WORKERS.items():
             module, _, name = worker.partition(":")

@@ -31,7 +31,7 @@ CONFIGS = [
 
 def the_sweep(n: int | None = None) -> list[list[dict]]:
     """Return the results of notebook 03's sweep over random embeddings."""
-    cfg = config.resolve(paper.Config(), paper.PROFILES, "smoke", {})
+    cfg = config.resolve(paper.Config(), "smoke", {})
     run = runtime.Run(paper.SLUG, "smoke", cfg, 0, "cpu")
     return sweep.run(bound.random_embeddings, CONFIGS[:n], [0], run)
 
@@ -81,6 +81,6 @@ def training(environment: dict, log: str, place: str, settings: dict) -> None:
     checkpoints.EVERY = train.fit.__kwdefaults__["checkpoint_every"] = 0
     flow.BATCH, hidden_noise.CHUNK = 128, 1000  # small networks, several blocks
     module, _, name = place.partition(":")
-    cfg = config.resolve(paper.Config(), paper.PROFILES, "smoke", {})
+    cfg = config.resolve(paper.Config(), "smoke", {})
     worker = getattr(importlib.import_module(f"polysemanticity.papers.{module}"), name)
     sweep.run(worker, [settings], [0], runtime.Run(paper.SLUG, "smoke", cfg, 0, "cpu"))

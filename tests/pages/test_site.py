@@ -165,6 +165,27 @@ def test_without_sphinx_it_says_what_to_install(monkeypatch):
         site.build()
 
 
+def shows(source="", **mark):
+    """A code cell that was executed and whose output says what it is."""
+    output = nbformat.v4.new_output(
+        "display_data", {"image/png": "", "text/plain": ""}, metadata={"polysemanticity": mark}
+    )
+    return nbformat.v4.new_code_cell(source, outputs=[output, nbformat.v4.new_output("stream", text="x")])
+
+
+def test_figures_and_claims_are_found_by_what_outputs_say_they_are():
+    name = next(name for paper in audits.papers().values() for name in paper.FIGURES)
+    title, said = nbformat.v4.new_markdown_cell("## A section"), nbformat.v4.new_markdown_cell("So it is.")
+    unnamed = nbformat.v4.new_code_cell("judge('TO-02')\nplots.save(fig, 'fig9')")
+    document = nbformat.v4.new_notebook(cells=[title, shows(figure=name), unnamed, shows(claim="TO-01"), said])
+    assert [audits.shown_in(cell, "claim") for cell in document.cells] == [[], [], [], ["TO-01"], []]
+    assert audits.explanations(document) == {"TO-01": "So it is."}
+    first, second, third, *_ = site.page(document).cells
+    assert first.source == "(to-01-in-notebook)=\n## A section"
+    assert second.metadata["mystnb"]["image"]["alt"] == audits.alts()[name]
+    assert third.metadata["mystnb"]["image"]["alt"] == "Picture drawn by the code above, in the section “A section”."
+
+
 def test_text_is_shown_as_it_is():
     assert audits.text("|a|* $x$ [b]") == r"\|a\|\* \$x\$ \[b\]"
 

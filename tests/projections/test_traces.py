@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from polysemanticity import claims, projections
+from polysemanticity import intervals, projections
 from polysemanticity.projections import traces
 
 
@@ -140,9 +140,7 @@ def test_the_interval_over_directions_covers_zero_where_nothing_can_be_explained
     explainer = traces.Explainer(tokens[0], 3, 1, 1)
     for _ in range(100):
         noise = rng.standard_normal((2, 60, 19, 50))
-        found = claims.mean_interval(
-            traces.explanation_scores(noise[1], explainer.predict(noise[0], tokens[1]), 5, rng)[0]
-        )
+        found = intervals.mean(traces.explanation_scores(noise[1], explainer.predict(noise[0], tokens[1]), 5, rng)[0])
         covered.append(found.low <= 0 <= found.high)
     assert 0.88 <= np.mean(covered) <= 0.99
 

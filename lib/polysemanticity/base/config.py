@@ -35,7 +35,7 @@ def family(settings: type):
     return dataclasses.field(default_factory=settings)
 
 
-def resolve(defaults, profiles: Mapping[str, Mapping], profile: str, overrides: Mapping):
+def resolve(defaults, profile: str, overrides: Mapping):
     """Return `defaults` (a frozen dataclass of settings) with the profile's and then the caller's differences applied.
 
     Raises ValueError naming the field, its value and what is allowed for an unknown profile or field (with the nearest
@@ -48,7 +48,6 @@ def resolve(defaults, profiles: Mapping[str, Mapping], profile: str, overrides: 
     known = {name: field for name, field, _, _ in _fields(defaults)}
     kinds = {name: kind for name, _, kind, _ in _fields(defaults)}
     changes = {name: f.metadata["profiles"][profile] for name, f in known.items() if profile in f.metadata["profiles"]}
-    changes |= {full_name(name, known): value for name, value in profiles.get(profile, {}).items()}
     own = {}
     for short, value in overrides.items():
         name = full_name(short, known)

@@ -55,7 +55,7 @@ def start(paper: ModuleType, *, profile: str, seed: int, device: str, overrides:
     """
     check(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0, "seed", seed, "an integer of at least 0")
     paths.check_checkout()
-    cfg = config.resolve(paper.Config(), getattr(paper, "PROFILES", {}), profile, overrides)
+    cfg = config.resolve(paper.Config(), profile, overrides)
     elsewhere = device == "cuda" and os.environ.get(CLUSTER)
     chosen = device if elsewhere else _device(device)
     return Run(paper.SLUG, profile, cfg, seed, str(chosen), dict(overrides), dict(paper.FIGURES), dict(paper.CLAIMS))

@@ -41,13 +41,14 @@ def end_all(token: str) -> None:
         _kill(psutil.wait_procs(trackers, timeout=2)[1])
 
 
-def cpu_seconds(token: str) -> float:
-    """Return the CPU time that the living processes whose token begins with `token` have used."""
-    used = 0.0
+def cpu_seconds(token: str) -> dict[int, float]:
+    """Return the CPU time of each living process whose token begins with `token`, by its id, with that of its children
+    that have ended."""
+    used = {}
     for process in psutil.process_iter():
         if _token(process).startswith(token):
             with contextlib.suppress(psutil.Error):
-                used += sum(process.cpu_times()[:2])
+                used[process.pid] = sum(process.cpu_times()[:4])
     return used
 
 

@@ -28,8 +28,8 @@ from polysemanticity.base.checks import check
 from polysemanticity.engine import cluster, execute, processes, publish, template, upkeep
 from polysemanticity.pages import readme, site
 
-SILENCE = 900.0  # seconds without progress and with next to no work after which a notebook counts as hanging
-IDLE = 0.01  # share of a core that processes without work may use
+SILENCE = 900.0  # seconds without progress and without work after which a notebook counts as hanging
+WORK = 5.0  # CPU seconds since the last sign of life by which a process shows that it works
 LOOK = 5.0  # seconds between two looks at what a notebook's processes have used
 
 
@@ -49,7 +49,7 @@ class Job:
     shown: int = 0  # bytes of its progress file that were shown
     alive: float = 0.0  # when it last made progress or worked
     looked: float = 0.0  # when its processes were last looked at
-    used: float = 0.0  # CPU seconds that they had used by then
+    used: dict[int, float] = dataclasses.field(default_factory=dict)  # their CPU seconds at the last sign of life
     held: object = None  # the lock of its staging folder
     failure: str | None = None
     summary: str = ""
@@ -161,8 +161,9 @@ def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dic
     modules = {slug: declared(slug, path) for slug, path in papers.items()}
     fields = {slug: config.names(paper.Config()) for slug, paper in modules.items()}
     everything = sorted(set().union(*fields.values()))
-    check(bool(everything) or not overrides, "--set", ", ".join(overrides), "no settings: a guide has none")
     for name in overrides:
+        if not everything:
+            raise ValueError(f"field {name!r} is unknown: allowed is none in a guide")
         if not any(_meant(name, known) for known in fields.values()):
             config.full_name(name, everything)
     scratch = paths.cache() / "staging"
@@ -324,12 +325,11 @@ def _ended(job: Job, options: argparse.Namespace, token: str) -> bool:
 
 
 def _look_for_life(job: Job, token: str, now: float) -> None:
-    """Note whether a job's processes have worked since the last look. What has ended takes its time with it: a fall
-    counts as work, as something happened."""
+    """Note whether one of a job's processes has worked since the last sign of life."""
     used = processes.cpu_seconds(token)
-    if used < job.used or used - job.used > IDLE * (now - job.looked):
-        job.alive = now
-    job.looked, job.used = now, used
+    if any(seconds - job.used.get(number, 0.0) > WORK for number, seconds in used.items()):
+        job.alive, job.used = now, used
+    job.looked = now
 
 
 def _conclude(job: Job, place: Path, token: str) -> None:

@@ -14,7 +14,7 @@ from polysemanticity.projections import stimuli
 
 @pytest.fixture(scope="module")
 def smoke():
-    return config.resolve(paper.Config(), getattr(paper, "PROFILES", {}), "smoke", {})
+    return config.resolve(paper.Config(), "smoke", {})
 
 
 def test_networks_of_photographs_are_measured_and_deterministic(smoke):

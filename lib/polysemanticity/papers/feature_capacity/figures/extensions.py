@@ -26,7 +26,7 @@ def figx_transitions(table: pd.DataFrame) -> Figure:
     left.set(xlabel=RATIO, ylabel=C2, title="Two features, one dimension")
     left.minorticks_off()
     left.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
-    left.legend(fontsize=9)
+    fig.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2)
     nets = plots.part(table, panel="ReLU autoencoder")
     for level in (0, 0.5, 1):
         middle.axhline(level, **plots.CONTROL_LINE)
