@@ -198,8 +198,7 @@ def _verdict(row: Mapping) -> str:
 
 
 def _published(slug: str, family: ModuleType) -> list[str]:
-    known = getattr(family, "FIGURES", {}) | declared.of_family(family)  # OLD: until no family declares its own
-    return [name for name in known if (paths.home() / "figures" / slug / f"{name}.png").exists()]
+    return [name for name in declared.of_family(family) if (paths.home() / "figures" / slug / f"{name}.png").exists()]
 
 
 def _figure(paper: ModuleType, name: str) -> str:
