@@ -18,6 +18,7 @@ GROUPS = {  # a page for each first-level folder; the modules beside the folders
     "incidental": "Incidental polysemanticity",
     "capacity": "Capacity of features",
     "networks": "Networks, training, data",
+    "papers": "What papers declare",
     "engine": "How a run works",
     "pages": "Generated pages",
     "": "Information, codes, claims, figures",
@@ -149,9 +150,10 @@ def _home(module, name: str) -> str:
 
 
 def _modules() -> list[str]:
-    """Every module outside the papers that defines something public, packages by their own names."""
+    """Every module outside the papers' packages that defines something public, packages by their own names."""
     files = [file.relative_to(paths.PACKAGE) for file in sorted(paths.PACKAGE.rglob("*.py"))]
-    names = [".".join(["polysemanticity", *file.with_suffix("").parts]) for file in files if file.parts[0] != "papers"]
+    files = [file for file in files if file.parts[0] != "papers" or len(file.parts) == 2]
+    names = [".".join(["polysemanticity", *file.with_suffix("").parts]) for file in files]
     names = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
     return [name for name in names if name != "polysemanticity" and any(True for _ in public(name))]
 
