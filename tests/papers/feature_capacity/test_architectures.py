@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from polysemanticity import capacity
+from polysemanticity import capacity, claims, plots
 from polysemanticity.base import streams
+from polysemanticity.base.results import Results
 from polysemanticity.capacity import geometry, quadratic
 from polysemanticity.papers.feature_capacity import architectures
 
@@ -92,3 +93,99 @@ def test_relu_autoencoders_have_the_tabulated_blocks():
     for weights in w["weights"][0]:
         (block,) = capacity.blocks(weights)
         assert 17 <= len(block.features) <= 20 and block.dims == 5
+
+
+ALONE = np.eye(8, 16)  # eight monosemantic features
+DIGONS = geometry.archetypes(np.random.default_rng(0))["eight digons (2, 1)"]
+DENSE = geometry.archetypes(np.random.default_rng(0))["one block (16, 8)"]
+SIZE = {"n_features": 16, "n_dims": 8, "n_seeds": 8, "decay": 1.0}
+
+
+def ensemble(*embeddings):
+    """Weights [density, start, D, N]: one embedding for each density, the same for eight starts."""
+    return {"weights": np.stack([np.stack([w] * 8) for w in embeddings])}
+
+
+def built(quadratic, relu):
+    """Six architectures whose shared features rise as given from dense to sparse; two controls that never share."""
+    shared = {"quadratic": quadratic, "relu": relu, "gelu": relu, "relu hidden": relu}
+    configs = [{"model": m, "densities": architectures.DENSITIES, **SIZE} for m in architectures.MODELS]
+    never = [ALONE] * len(architectures.DENSITIES)
+    return Results(configs, [ensemble(*shared.get(c["model"], never)) for c in configs])
+
+
+HALF = np.block([[np.eye(4, 4), np.zeros((4, 12))], [np.zeros((4, 4)), DIGONS[:4, :8], np.zeros((4, 4))]])
+RISING, LATE, FLAT = [ALONE] * 3 + [DIGONS] * 4, [ALONE] * 2 + [HALF] * 5, [ALONE] * 7
+
+
+@pytest.mark.parametrize(
+    ("quadratic", "relu", "verdict"),
+    [(RISING, LATE, claims.HOLDS), (RISING, FLAT, claims.FAILS), (RISING[:4] + FLAT[:3], LATE, claims.FAILS)],
+)
+def test_fc_05_is_judged_rightly(quadratic, relu, verdict):
+    measured = architectures.measured_sparsity(built(quadratic, relu))
+    assert claims.verdict_of(architectures.CLAIMS["FC-05"], measured.quantities) == verdict
+
+
+def shaped(relu_dense, relu_sparse, quadratic=DENSE):
+    many = len(architectures.GEOMETRY_DENSITIES)
+    configs = [{"model": m, "densities": architectures.GEOMETRY_DENSITIES, **SIZE} for m in ("quadratic", "relu")]
+    sparse = [relu_sparse] * (many - 1)
+    return Results(configs, [ensemble(*[quadratic] * many), ensemble(relu_dense, *sparse)])
+
+
+@pytest.mark.parametrize(
+    ("relu_dense", "relu_sparse", "verdict"),
+    [(DIGONS, DIGONS, claims.HOLDS), (DIGONS, DENSE, claims.CORRECTED), (DENSE, DENSE, claims.FAILS)],
+)
+def test_fc_06_is_judged_rightly(relu_dense, relu_sparse, verdict):
+    measured = architectures.measured_geometry(shaped(relu_dense, relu_sparse))
+    assert claims.verdict_of(architectures.CLAIMS["FC-06"], measured.quantities) == verdict
+
+
+def test_tables_of_architectures_are_tidy():
+    tables = (
+        architectures.shares_table(built(RISING, LATE)),
+        architectures.geometry_table(shaped(DIGONS, DENSE)),
+        architectures.blocks_table(geometry.archetypes(np.random.default_rng(0)), np.stack([DIGONS]), (5.0,)),
+    )
+    for table in tables:
+        plots.check_tidy(table)
+    name = "polysemantic share of represented features"
+    quadratic = plots.part(tables[0], series="quadratic", quantity=name)
+    assert list(quadratic["value"]) == [0, 0, 0, 1, 1, 1, 1]
+    assert "κ = 5: " + ", ".join(["(2, 1)"] * 8) + " + 0 single" in set(tables[2]["series"])
+
+
+def simplices(n_features, n_dims):
+    """N − D simplices that share D dimensions between them, as equally as can be."""
+    sizes = [len(part) for part in np.array_split(np.arange(n_features), n_features - n_dims)]
+    w, row, column = np.zeros((n_dims, n_features)), 0, 0
+    for size in sizes:
+        corners = np.linalg.svd(np.eye(size) - 1 / size)[2][: size - 1]
+        w[row : row + size - 1, column : column + size] = corners
+        row, column = row + size - 1, column + size
+    return w
+
+
+def mapped(at_4d, gelu_at_4d):
+    configs, results = [], []
+    for model, last in (("relu", at_4d), ("gelu", gelu_at_4d)):
+        for n in (10, 12, 16, 20, 24, 32):
+            w = simplices(n, 8) if n < 16 else np.hstack([DIGONS, np.zeros((8, n - 16))]) if n < 32 else last
+            configs.append({"model": model, "n_features": n, "n_dims": 8, "n_seeds": 4,
+                            "densities": architectures.CROSSOVER_DENSITIES})  # fmt: skip
+            results.append(ensemble(*[w] * 4))
+    return Results(configs, results)
+
+
+MERGED = np.linalg.qr(np.random.default_rng(1).standard_normal((32, 8)))[0].T
+KEPT = np.hstack([DIGONS, np.zeros((8, 16))])
+
+
+@pytest.mark.parametrize(("relu", "gelu", "verdict"), [(MERGED, KEPT, claims.HOLDS), (MERGED, MERGED, claims.FAILS)])
+def test_fc_12_is_judged_rightly(relu, gelu, verdict):
+    results = mapped(relu, gelu)
+    measured = architectures.measured_crossover(results)
+    assert claims.verdict_of(architectures.CLAIMS["FC-12"], measured.quantities) == verdict
+    plots.check_tidy(architectures.crossover_table(results))

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from polysemanticity import claims, plots
+from polysemanticity.base.results import Results
+from polysemanticity.capacity import geometry
 from polysemanticity.papers.feature_capacity import extensions
 
 
@@ -66,3 +69,75 @@ def test_a_special_feature_of_its_own_density_becomes_alone():
     config = {"others": 0.3, "n_features": 4, "n_dims": 2, "n_seeds": 2, "n_steps": 800, "batch": 64}
     c = work(extensions.alone_thresholds, ratios=(0.02, 30.0), densities=(0.3, 0.1), **config)["capacity"]
     assert c.shape == (2, 2, 2) and (c[:, 1] > 0.95).all() and (c[:, 0] < 0.8).all()
+
+
+def planted(**changes):
+    """Results at which every quantity of FC-15 is as claimed, with some of them changed."""
+    ratios = np.geomspace(0.25, 4, 61)
+    up, down = (ratios > 2).astype(float), (ratios > 0.5).astype(float)
+    smooth = np.clip(0.5 + np.log(ratios) / 4, 0, 1)
+    loop = {"ratios": ratios, "capacity": np.array([[up, changes.get("down", down)], [smooth, smooth]])}
+    states = {"capacity": np.tile([0.0, 0.5, 1.0, 0.5], (25, 1))[:, :4]}
+    exact = np.array([[0.2, 0.6, 0.9]])
+    uneven = {
+        "capacity": np.stack([exact, exact], 1) + changes.get("error", 0),
+        "optimum": exact,
+        "kurtosis": exact * 9,
+    }
+    wide = {"capacity": np.tile([1.0, 0.5, 0.5, 0.0], (3, 2, 1))}
+    nets = np.tile([1.0, 0.5, 0.5, 0.0], (3, 4, 1))
+    nets[-1, :, 3] = changes.get("wider", 0.0)
+    kinds = geometry.archetypes(np.random.default_rng(0))
+    small, large = kinds["eight digons (2, 1)"], kinds["one block (16, 8)"]
+    weights = np.stack([np.stack([w] * 4) for w in (small, small, changes.get("last", large))])
+    configs = [
+        {"kurtoses": (2.0, 10.0), "n_points": 61}, {"ratios": extensions.SPECIAL_RATIOS}, {"n_problems": 1, "n_features": 3},
+        {"dims": (5, 10, 20)}, {"dims": (5, 10, 20)}, {"powers": extensions.POWERS, "n_seeds": 4},
+    ]  # fmt: skip
+    found = (
+        loop,
+        states,
+        uneven,
+        wide,
+        {"norm": np.ones_like(nets), "capacity": nets},
+        {"weights": weights, "cost": np.zeros(3)},
+    )
+    return [Results([config], [result]) for config, result in zip(configs, found, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, claims.HOLDS),
+        ({"wider": 0.5}, claims.CORRECTED),
+        ({"error": 1e-3}, claims.FAILS),
+        ({"down": np.ones(61)}, claims.FAILS),
+        ({"last": np.eye(8, 16)}, claims.FAILS),
+    ],
+)
+def test_fc_15_is_judged_rightly(changes, verdict):
+    measured = extensions.measured(*planted(**changes))
+    assert claims.verdict_of(extensions.CLAIMS["FC-15"], measured.quantities) == verdict
+
+
+def test_tables_of_extensions_are_tidy():
+    looped, jumped, uneven, wide, nets, chosen = planted()
+    plots.check_tidy(extensions.transitions_table(looped, jumped, uneven))
+    table = extensions.width_table(wide, nets, chosen)
+    plots.check_tidy(table)
+    assert list(plots.part(table, series="quadratic")["value"]) == [2, 2, 2]
+
+
+def test_an_order_of_transition_is_found_where_it_was_planted():
+    ratios = np.geomspace(0.1, 10, 61)
+    step = np.tile((ratios > 1).astype(float)[None, :, None], (3, 1, 2))
+    slope = np.tile(np.clip(0.5 + np.log(ratios) / 8, 0, 1)[None, :, None], (3, 1, 2))
+    ordered = Results(
+        [{"model": m, "ratios": ratios} for m in ("relu", "quadratic")], [{"capacity": step}, {"capacity": slope}]
+    )
+    assert list(extensions.orders_found(ordered)["transition"]) == ["first-order", "continuous"]
+    config = {"ratios": extensions.ALONE_RATIOS, "densities": extensions.ALONE_DENSITIES}
+    apart = Results([config], [{"capacity": np.tile((np.arange(13) > 6)[None, :, None], (3, 1, 2)).astype(float)}])
+    found = extensions.alone_from(apart)
+    assert found["alone from (median)"].tolist() == pytest.approx([extensions.ALONE_RATIOS[7]] * 3)
+    plots.check_tidy(extensions.order_table(ordered, apart))

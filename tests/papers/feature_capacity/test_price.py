@@ -5,7 +5,7 @@ import pytest
 
 from polysemanticity import capacity, claims, plots
 from polysemanticity.base.results import Results
-from polysemanticity.papers.feature_capacity import allocation, phase_diagram, price
+from polysemanticity.papers.feature_capacity import allocation, architectures, phase_diagram, price
 
 
 def work(worker, **config):
@@ -51,7 +51,7 @@ def planted(factor, spread):
     last = 0.99**dims
     loss = 100 - np.append(0, np.cumsum((last[:-1] ** 2 + last[1:] ** 2) * factor))
     widths = Results([price.widths(phase_diagram.Settings())], [{"loss": loss, "price": last}])
-    configs = price.autoencoder_models(20, 10, 16, 100)
+    configs = price.autoencoder_models(architectures.Settings(n_features=20, n_steps=10, batch=16, n_test=100))
     values = np.repeat((0.9 ** np.arange(10))[:, None], 8, axis=1)
     gains = 3 * values**2 * (1 + spread * (-1) ** np.arange(10)[:, None])
     net = {"loss": 100 - np.cumsum(gains, axis=0) + gains, "last": values}
