@@ -167,9 +167,8 @@ def test_without_sphinx_it_says_what_to_install(monkeypatch):
 
 def shows(source="", **mark):
     """A code cell that was executed and whose output says what it is."""
-    output = nbformat.v4.new_output(
-        "display_data", {"image/png": "", "text/plain": ""}, metadata={"polysemanticity": mark}
-    )
+    shown = {"image/png": "", "text/markdown": "a verdict in words"}
+    output = nbformat.v4.new_output("display_data", shown, metadata={"polysemanticity": mark})
     return nbformat.v4.new_code_cell(source, outputs=[output, nbformat.v4.new_output("stream", text="x")])
 
 
@@ -177,13 +176,32 @@ def test_figures_and_claims_are_found_by_what_outputs_say_they_are():
     name = next(name for paper in audits.papers().values() for name in paper.FIGURES)
     title, said = nbformat.v4.new_markdown_cell("## A section"), nbformat.v4.new_markdown_cell("So it is.")
     unnamed = nbformat.v4.new_code_cell("judge('TO-02')\nplots.save(fig, 'fig9')")
-    document = nbformat.v4.new_notebook(cells=[title, shows(figure=name), unnamed, shows(claim="TO-01"), said])
-    assert [audits.shown_in(cell, "claim") for cell in document.cells] == [[], [], [], ["TO-01"], []]
-    assert audits.explanations(document) == {"TO-01": "So it is."}
+    document = nbformat.v4.new_notebook(cells=[title, shows(figure=name), unnamed, said, shows(claim="TO-01")])
+    assert [audits.shown_in(cell, "claim") for cell in document.cells] == [[], [], [], [], ["TO-01"]]
     first, second, third, *_ = site.page(document).cells
     assert first.source == "(to-01-in-notebook)=\n## A section"
     assert second.metadata["mystnb"]["image"]["alt"] == audits.alts()[name]
     assert third.metadata["mystnb"]["image"]["alt"] == "Picture drawn by the code above, in the section “A section”."
+
+
+@pytest.mark.parametrize(
+    ("cells", "explained"),
+    [
+        ("text 1, claim A, text 2", {"A": "2"}),
+        ("text 1, claim A", {"A": "1"}),
+        ("text 1, claim A, claim B", {"A": "1", "B": "1"}),
+        ("text 1, claim A, text 2, claim B", {"A": "2", "B": "2"}),
+        ("text 1, head x, claim A", {"A": ""}),
+    ],
+)
+def test_a_claim_is_explained_by_what_its_section_says(cells, explained):
+    make = {
+        "text": nbformat.v4.new_markdown_cell,
+        "head": lambda word: nbformat.v4.new_markdown_cell(f"# {word}"),
+        "claim": lambda word: shows(claim=word),
+    }
+    document = nbformat.v4.new_notebook(cells=[make[kind](word) for kind, word in map(str.split, cells.split(", "))])
+    assert audits.explanations(document) == explained
 
 
 def test_text_is_shown_as_it_is():

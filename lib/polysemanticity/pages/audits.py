@@ -129,22 +129,24 @@ def audit(paper: ModuleType, family: ModuleType, explained: Mapping[str, str]) -
 
 
 def explanations(document) -> dict[str, str]:
-    """Return by claim what an executed notebook says in the section that judges it: after that cell, else before it."""
-    before, after, said = {}, {}, []
+    """Return by claim what an executed notebook says in the section that judges it: after that cell, else before it,
+    else what it says of the claim before, where two are judged in one breath."""
+    before, after, said, told = {}, {}, [], []
     for cell in document.cells:
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
-            said = []
+            said, told = [], []
             continue
         for claim in shown_in(cell, "claim"):
-            before[claim], said = said, []
-            after[claim] = said
+            before[claim] = told = said or told
+            after[claim] = said = []
         said += [cell.source] if cell.cell_type == "markdown" else _said(cell)
     return {claim: "\n\n".join(after[claim] or before[claim]) for claim in after}
 
 
 def _said(cell) -> list[str]:
-    """What a cell shows as text, without what has headings of its own."""
-    shown = [output.get("data", {}).get("text/markdown", "") for output in cell.get("outputs", ())]
+    """What a cell shows as text, without verdicts, which pages tell by themselves, and what has headings of its own."""
+    plain = [output for output in cell.get("outputs", ()) if "polysemanticity" not in output.get("metadata", {})]
+    shown = [output.get("data", {}).get("text/markdown", "") for output in plain]
     return [text for text in shown if text and not re.search(r"^#", text, re.MULTILINE)]
 
 
