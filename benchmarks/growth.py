@@ -85,7 +85,7 @@ def flow(features: int, neurons: int, seeds: int):
 def adamw(features: int, neurons: int, seeds: int, steps: int = 5):
     """Some steps of AdamW on the published loss."""
     start = incidental.initial_weights(features, neurons, range(seeds)).float()
-    return lambda: optimizers.descend(start, PUBLISHED_L1, "adamw", steps)
+    return lambda: optimizers.published_descent(start, PUBLISHED_L1, "adamw", steps)
 
 
 def quadratic_training(features: int, dimensions: int, seeds: int, steps: int = 50):

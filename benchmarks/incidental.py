@@ -104,13 +104,13 @@ def adamw_step(quick: bool, m: int) -> Result:
     n, m, n_seeds, n_steps, n_pairs = (16, 32, 2, 5, 2) if quick else (256, m, 16, 5, 5)
     start = incidental.initial_weights(n, m, range(n_seeds))
     single, step = start.float(), published_step(n, m, n_seeds)
-    ours, theirs = optimizers.descend(single, PUBLISHED_L1, "adamw", n_steps), None
-    exact = optimizers.descend(start, PUBLISHED_L1, "adamw", n_steps)
+    ours, theirs = optimizers.published_descent(single, PUBLISHED_L1, "adamw", n_steps), None
+    exact = optimizers.published_descent(start, PUBLISHED_L1, "adamw", n_steps)
     for _ in range(n_steps):
         theirs = step().detach().clone()
 
     def mine():
-        return optimizers.descend(single, PUBLISHED_L1, "adamw", n_steps)
+        return optimizers.published_descent(single, PUBLISHED_L1, "adamw", n_steps)
 
     timed = measure.pairs(mine, lambda: repeat(step, n_steps), n_pairs)
     faster = measure.ratio(timed)

@@ -34,14 +34,14 @@ def test_training_is_repeatable_and_does_not_mix_models():
 
     def end(part):
         gradient = lambda p, _: (capacity.gradient_unchecked(p[0], v[part], a[part]),)  # noqa: E731
-        return quadratic.descend(gradient, (start[part],), 50, 0.05)[0]
+        return quadratic.adam_descent(gradient, (start[part],), 50, 0.05)[0]
 
     torch.testing.assert_close(end(slice(0, 4))[1:2], end(slice(1, 2)), rtol=1e-12, atol=1e-14)
 
 
 def test_descend_leaves_its_start_alone_and_finds_a_minimum():
     start = torch.tensor([5.0, -3.0, 0.0], dtype=torch.float64)
-    end = quadratic.descend(lambda p, _: (2 * p[0],), (start,), 500, 0.1)[0]
+    end = quadratic.adam_descent(lambda p, _: (2 * p[0],), (start,), 500, 0.1)[0]
     torch.testing.assert_close(start, torch.tensor([5.0, -3.0, 0.0], dtype=torch.float64))
     torch.testing.assert_close(end, torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-3)
     assert end[2] == 0
@@ -97,7 +97,7 @@ def test_no_power_brings_the_kurtosis_below_one_over_density():
             lambda: quadratic.train_quadratic_on_samples(torch.ones(2), 2.0, 1, 1, torch.Generator()),
             r"kurtosis = 2.0: allowed is at least 3",
         ),
-        (lambda: quadratic.descend(lambda p, _: p, (torch.ones(1),), 1, 0.0), "lr = 0.0"),
+        (lambda: quadratic.adam_descent(lambda p, _: p, (torch.ones(1),), 1, 0.0), "lr = 0.0"),
     ],
 )
 def test_bad_input_is_named(call, message):

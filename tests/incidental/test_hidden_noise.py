@@ -38,9 +38,9 @@ def test_without_noise_it_is_the_paper_s_loss_and_plain_descent():
     silent = torch.zeros(2, 1, 6, **F64)
     torch.testing.assert_close(hidden_noise.loss(weights, silent), incidental.loss(weights, 0.0), rtol=0, atol=1e-13)
     call = {"step": 0.03, "n_steps": 40, "generator": source(), "record_at": [40], "l1": 0.1}
-    end = hidden_noise.descend(weights, torch.zeros(2), ["bipolar"] * 2, **call)[0]
+    end = hidden_noise.noisy_descent(weights, torch.zeros(2), ["bipolar"] * 2, **call)[0]
     loss = lambda w: incidental.loss(w, 0.0)  # noqa: E731
-    (expected,) = toy_networks.descend(loss, (weights,), step=0.03, n_steps=40, l1=0.1)
+    (expected,) = toy_networks.proximal_descent(loss, (weights,), step=0.03, n_steps=40, l1=0.1)
     torch.testing.assert_close(end, expected, rtol=0, atol=1e-13)
 
 
@@ -115,7 +115,7 @@ def test_bipolar_noise_sparsifies_and_gaussian_does_not():
     start = incidental.initial_weights(8, 12, range(6)).float()
     laws = ["bipolar"] * 6 + ["gaussian"] * 6
     call = {"step": 0.03, "n_steps": 6000, "generator": source(), "record_at": [0, 6000], "per_input": True}
-    before, after = hidden_noise.descend(start.repeat(2, 1, 1), torch.full((12,), 0.2), laws, **call)
+    before, after = hidden_noise.noisy_descent(start.repeat(2, 1, 1), torch.full((12,), 0.2), laws, **call)
     growth = hidden_noise.fourth_norm(after) / hidden_noise.fourth_norm(before)
     assert float(growth[:6].min()) > 1.5 and float(growth[6:].max()) < 1.4
     assert float(growth[:6].mean()) > 2 * float(growth[6:].mean())
@@ -125,9 +125,9 @@ def test_descent_is_reproducible_and_shared_or_own_noise_have_the_same_mean_step
     start = incidental.initial_weights(3, 4, [0]).repeat(40_000, 1, 1)
     sigma, laws = torch.full((40_000,), 0.3), ["uniform"] * 40_000
     call = {"step": 0.01, "n_steps": 1, "record_at": [1]}
-    shared = hidden_noise.descend(start, sigma, laws, generator=source(), **call)[0]
-    again = hidden_noise.descend(start, sigma, laws, generator=source(), **call)[0]
-    own = hidden_noise.descend(start, sigma, laws, generator=source(), per_input=True, **call)[0]
+    shared = hidden_noise.noisy_descent(start, sigma, laws, generator=source(), **call)[0]
+    again = hidden_noise.noisy_descent(start, sigma, laws, generator=source(), **call)[0]
+    own = hidden_noise.noisy_descent(start, sigma, laws, generator=source(), per_input=True, **call)[0]
     assert bool((shared == again).all())
     error = math.sqrt(2 / 40_000) * float(shared.std(0).max())
     assert float((shared.mean(0) - own.mean(0)).abs().max()) < 5 * error
@@ -169,4 +169,4 @@ def test_divergence_is_an_error():
 def descend_one(**change):
     call = {"sigma": torch.ones(1), "laws": ["bipolar"], "step": 0.1, "n_steps": 5, "generator": source()}
     call |= {"record_at": [5], **change}
-    return hidden_noise.descend(torch.ones(1, 2, 3), call.pop("sigma"), call.pop("laws"), **call)
+    return hidden_noise.noisy_descent(torch.ones(1, 2, 3), call.pop("sigma"), call.pop("laws"), **call)

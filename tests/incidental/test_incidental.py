@@ -342,16 +342,16 @@ def test_optimizers_are_torchs_on_autograds_gradient(method):
         else:
             optimizer.step()
         if n_steps % 10 == 0:
-            ours = optimizers.descend(start, 0.01, method, n_steps)
+            ours = optimizers.published_descent(start, 0.01, method, n_steps)
             torch.testing.assert_close(ours, weights.detach(), rtol=1e-10, atol=1e-12)
 
 
 def test_optimizers_do_not_touch_the_start_and_split_batches_alike(monkeypatch):
     start = incidental.initial_weights(6, 10, SEEDS)
-    whole = optimizers.descend(start, 0.01, "adamw", 20)
+    whole = optimizers.published_descent(start, 0.01, "adamw", 20)
     torch.testing.assert_close(start, incidental.initial_weights(6, 10, SEEDS), rtol=0, atol=0)
     monkeypatch.setattr(optimizers, "BATCH", 60)
-    torch.testing.assert_close(optimizers.descend(start, 0.01, "adamw", 20), whole, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(optimizers.published_descent(start, 0.01, "adamw", 20), whole, rtol=1e-12, atol=1e-14)
 
 
 def test_adamw_makes_one_hot_rows_with_opposite_signs_only():

@@ -84,14 +84,16 @@ def test_a_pair_of_unit_encodings_costs_twice_the_square_of_a_negative_product()
 
 def test_without_costs_the_largest_initial_weight_wins():
     first = start()
-    end = interference.follow(lambda s: interference.signed_error(s, 0, 0), first, l1=0.1, time=80.0)
+    end = interference.flow_under(lambda s: interference.signed_error(s, 0, 0), first, l1=0.1, time=80.0)
     np.testing.assert_array_equal(incidental.slots(end.numpy()), incidental.slots(first.numpy()))
     assert ((end != 0).sum(-1) == 1).all()
 
 
 def test_follow_agrees_with_plain_small_steps():
     first, l1, step = start(n_seeds=3), 0.2, 1e-3
-    followed = interference.follow(lambda s: interference.signed_error(s, 1, 0.05), first, l1=l1, time=40.0, step=0.5)
+    followed = interference.flow_under(
+        lambda s: interference.signed_error(s, 1, 0.05), first, l1=l1, time=40.0, step=0.5
+    )
     plain = first.clone()
     for _ in range(40_000):
         moved = plain - step * slope(lambda w: interference.signed_loss(w, 1, 0.05), plain.requires_grad_())
@@ -103,8 +105,8 @@ def test_follow_agrees_with_plain_small_steps():
 def test_instances_do_not_feel_each_other():
     first = start(n_seeds=4)
     options = {"l1": 0.2, "time": 10.0}
-    together = interference.follow(lambda s: interference.signed_error(s, 1, 0), first, **options)
-    alone = interference.follow(lambda s: interference.signed_error(s, 1, 0), first[2:3], **options)
+    together = interference.flow_under(lambda s: interference.signed_error(s, 1, 0), first, **options)
+    alone = interference.flow_under(lambda s: interference.signed_error(s, 1, 0), first[2:3], **options)
     np.testing.assert_array_equal(incidental.slots(together[2:3].numpy()), incidental.slots(alone.numpy()))
 
 
@@ -112,12 +114,12 @@ def test_errors_name_the_argument():
     first = start(n_seeds=1)
     error = lambda s: interference.signed_error(s, 1, 0)  # noqa: E731
     with pytest.raises(ValueError, match=r"l1 = -1.0: allowed is a number of at least 0"):
-        interference.follow(error, first, l1=-1.0, time=1.0)
+        interference.flow_under(error, first, l1=-1.0, time=1.0)
     with pytest.raises(ValueError, match=r"time = 0.0: allowed is a number above 0"):
-        interference.follow(error, first, l1=0.1, time=0.0)
+        interference.flow_under(error, first, l1=0.1, time=0.0)
     with pytest.raises(ValueError, match=r"step = 2.0: allowed is a number above 0 and up to 1.5"):
-        interference.follow(error, first, l1=0.1, time=1.0, step=2.0)
+        interference.flow_under(error, first, l1=0.1, time=1.0, step=2.0)
     with pytest.raises(ValueError, match=r"rate = 0.0: allowed is a probability"):
         interference.sampled_error(first @ first.mT, torch.ones(1, 2, 6).double(), 0.0)
     with pytest.raises(RuntimeError, match="training diverged after"):
-        interference.follow(lambda s: s * torch.nan, first, l1=0.1, time=1.0)
+        interference.flow_under(lambda s: s * torch.nan, first, l1=0.1, time=1.0)

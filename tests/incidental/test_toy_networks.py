@@ -25,23 +25,23 @@ def test_descend_is_plain_descent_along_the_closed_form_gradient():
     for _ in range(50):
         moved = expected - 0.02 * incidental.gradient(expected)
         expected = moved - moved.clamp(-0.02 * 0.1, 0.02 * 0.1)
-    (weights,) = toy_networks.descend(task_loss, (start(),), step=0.02, n_steps=50, l1=0.1)
+    (weights,) = toy_networks.proximal_descent(task_loss, (start(),), step=0.02, n_steps=50, l1=0.1)
     torch.testing.assert_close(weights, expected, rtol=0, atol=1e-13)
 
 
 def test_an_instance_does_not_depend_on_the_others_and_settings_are_batched():
     both = start(2)
     strength = torch.tensor([0.1, 0.3], **F64)[:, None, None]
-    (together,) = toy_networks.descend(task_loss, (both,), step=0.03, n_steps=40, l1=strength)
+    (together,) = toy_networks.proximal_descent(task_loss, (both,), step=0.03, n_steps=40, l1=strength)
     for seed, l1 in enumerate((0.1, 0.3)):
-        (alone,) = toy_networks.descend(task_loss, (both[seed : seed + 1],), step=0.03, n_steps=40, l1=l1)
+        (alone,) = toy_networks.proximal_descent(task_loss, (both[seed : seed + 1],), step=0.03, n_steps=40, l1=l1)
         torch.testing.assert_close(together[seed], alone[0], rtol=0, atol=1e-13)
 
 
 def test_ends_where_incidental_train_ends():
     l1, n_seeds = 0.1, 8
     first = start(n_seeds, 8, 16)
-    (weights,) = toy_networks.descend(task_loss, (first,), step=0.02, n_steps=6000, l1=l1)
+    (weights,) = toy_networks.proximal_descent(task_loss, (first,), step=0.02, n_steps=6000, l1=l1)
     expected = incidental.train(8, 16, l1, range(n_seeds), step=0.1, dtype=torch.float64).weights
     agree = incidental.slots(weights.numpy()) == incidental.slots(expected)
     assert agree.mean() > 0.95
@@ -51,7 +51,7 @@ def test_ends_where_incidental_train_ends():
 def test_a_strength_for_each_tensor_and_the_start_is_left_alone():
     pair = (torch.ones(2, 3, **F64), torch.ones(2, 3, **F64))
     flat = lambda a, b: (a * 0 + b * 0).sum(-1)  # noqa: E731
-    free, taxed = toy_networks.descend(flat, pair, step=0.1, n_steps=3, l1=(0.0, 2.0))
+    free, taxed = toy_networks.proximal_descent(flat, pair, step=0.1, n_steps=3, l1=(0.0, 2.0))
     assert free.tolist() == pair[0].tolist() and taxed.numpy() == pytest.approx(0.4)
     assert bool((pair[1] == 1).all()) and not pair[1].requires_grad
 
@@ -65,14 +65,14 @@ def test_adamw_steps_as_torch_does():
         (task_loss(by_hand).sum() + 0.05 * by_hand.abs().sum()).backward()
         adam.step()
     make = lambda weights: toy_networks.AdamW(weights, lr=1e-2)  # noqa: E731
-    (weights,) = toy_networks.descend(task_loss, (first,), step=0, n_steps=20, l1=0.05, optimizer=make)
+    (weights,) = toy_networks.proximal_descent(task_loss, (first,), step=0, n_steps=20, l1=0.05, optimizer=make)
     torch.testing.assert_close(weights, by_hand.detach(), rtol=0, atol=1e-12)
 
 
 def test_record_sees_the_start_and_the_end():
     seen = []
     keep = lambda step, weights: seen.append((step, weights[0].clone()))  # noqa: E731
-    (weights,) = toy_networks.descend(task_loss, (start(),), step=0.01, n_steps=20, record=keep, every=10)
+    (weights,) = toy_networks.proximal_descent(task_loss, (start(),), step=0.01, n_steps=20, record=keep, every=10)
     assert [step for step, _ in seen] == [0, 10, 20]
     assert bool((seen[0][1] == start()).all()) and bool((seen[-1][1] == weights).all())
 
@@ -124,9 +124,9 @@ def test_rotations_are_orthogonal_and_uniform():
 )
 def test_bad_arguments_are_named(change, message):
     with pytest.raises(ValueError, match=message):
-        toy_networks.descend(task_loss, (start(),), **{"step": 0.1, "n_steps": 1, **change})
+        toy_networks.proximal_descent(task_loss, (start(),), **{"step": 0.1, "n_steps": 1, **change})
 
 
 def test_divergence_is_an_error():
     with pytest.raises(RuntimeError, match="diverged"):
-        toy_networks.descend(task_loss, (start(),), step=10.0, n_steps=20)
+        toy_networks.proximal_descent(task_loss, (start(),), step=10.0, n_steps=20)

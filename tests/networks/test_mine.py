@@ -91,7 +91,7 @@ def test_the_linear_bound_does_not_see_the_scale_or_the_axes():
 
 
 def test_the_published_protocol_is_the_authors():
-    assert mine.PUBLISHED == ((100, 1024, 1e-4), (50, 2048, 5e-6)) and mine.WINDOW == 10
+    assert mine.PUBLISHED == ((100, 1024, 1e-4), (50, 2048, 5e-6)) and mine.ROLLING == 10
 
 
 @pytest.mark.parametrize(

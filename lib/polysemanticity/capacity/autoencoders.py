@@ -109,7 +109,7 @@ def train_autoencoders(
                 slopes[0][part] += interference * _interference_gradient(w)
         return slopes
 
-    w, b = quadratic.descend(gradient, (start.float(), bias), n_steps, lr, drawn=generator)
+    w, b = quadratic.adam_descent(gradient, (start.float(), bias), n_steps, lr, drawn=generator)
     return Autoencoders(w, b, _test_loss(kind, w, b, weight, inputs, n_test))
 
 

@@ -194,7 +194,7 @@ def train_correlated(
     v, q = importance[:, None], moments[:, None]
     shape = (len(importance), n_seeds, dims, importance.shape[-1])
     start = torch.randn(shape, generator=generator, dtype=v.dtype) * 0.3 * v.amax(-1, keepdim=True).sqrt()[..., None]
-    return quadratic.descend(lambda p, _: (correlated_gradient(p[0], v, q),), (start,), n_steps, lr)[0]
+    return quadratic.adam_descent(lambda p, _: (correlated_gradient(p[0], v, q),), (start,), n_steps, lr)[0]
 
 
 def pair_moments(n_features: int, kurtosis: int | float, within: int | float) -> Float[Tensor, "features features"]:

@@ -1,7 +1,7 @@
 """Ensembles of small models with a linear embedding, trained in one batch: every leading axis is one more model.
 
 Symbols: weights W is [..., dims, features] with columns W_i; importance v, kurtosis kappa and a = kappa − 1 as in
-`capacity`. A model is its population loss and the gradient of it; `descend` trains any of them, because Adam
+`capacity`. A model is its population loss and the gradient of it; `adam_descent` trains any of them, because Adam
 treats each number by itself and so never mixes the models of an ensemble.
 """
 
@@ -21,7 +21,7 @@ from polysemanticity.base.checks import check
 Parameters = tuple[Tensor, ...]
 
 
-def descend(
+def adam_descent(
     gradient: Callable[[Parameters, int], Sequence[Tensor]],
     start: Parameters,
     n_steps: int,
@@ -87,7 +87,7 @@ def train_quadratic(
     v = (v / unit)[..., None, :].expand(*shape, -1).flatten(0, -2)
     a = (kurtosis.to(v) - 1)[..., None].expand(shape).flatten()[:, None]
     start = torch.randn(len(v), dims, v.shape[-1], generator=generator, device=v.device, dtype=v.dtype) * scale
-    (weights,) = descend(lambda p, _: (capacity.gradient_unchecked(p[0], v, a),), (start,), n_steps, lr)
+    (weights,) = adam_descent(lambda p, _: (capacity.gradient_unchecked(p[0], v, a),), (start,), n_steps, lr)
     weights = _polished(weights, v, a, n_polish)
     residual, loss = _residual(weights, v, a), capacity.quadratic_loss(weights, v, a + 1)
     weights = weights.unflatten(0, shape) * unit[..., None, None].sqrt()
@@ -153,7 +153,7 @@ def train_quadratic_on_samples(
         error = (x * x) @ v - (hidden * hidden).sum(-1) - constant
         return -4 / batch * (error[..., None] * hidden).mT @ x, -2 * error.mean(-1, keepdim=True)
 
-    return descend(gradient, start, n_steps, lr)[0]
+    return adam_descent(gradient, start, n_steps, lr)[0]
 
 
 # Inputs of mean 0 and variance 1: how a Bernoulli(p) gate multiplies a law, and the kurtosis of the product.

@@ -129,8 +129,8 @@ def train(
         warnings.warn(text, DyingFeatures, stacklevel=2)
     start = start.to(device=device, dtype=dtype)
     if method == "flow":
-        return _flow_result(start.cpu().numpy(), flow.follow(start, l1, step, max_time, early))
-    weights = optimizers.descend(start, l1, method, n_steps, learning_rate, weight_decay)
+        return _flow_result(start.cpu().numpy(), flow.to_the_end(start, l1, step, max_time, early))
+    weights = optimizers.published_descent(start, l1, method, n_steps, learning_rate, weight_decay)
     return _descent_result(start.cpu().numpy(), weights.cpu().numpy(), n_steps, learning_rate)
 
 

@@ -43,7 +43,9 @@ class End(NamedTuple):
     n_steps: Int[ndarray, "seed"]
 
 
-def follow(start: Float[Tensor, "seed feature neuron"], l1: float, step: float, max_time: float, early: bool) -> End:
+def to_the_end(
+    start: Float[Tensor, "seed feature neuron"], l1: float, step: float, max_time: float, early: bool
+) -> End:
     """Return the end of the flow from `start`, on the device and in the precision of `start` while it is dense.
 
     `incidental.train` documents the arguments. The list is in float64 on the CPU.

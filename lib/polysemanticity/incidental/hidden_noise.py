@@ -63,7 +63,7 @@ def gradient(weights: Weights, noise: Float[Tensor, "*instance #feature neuron"]
     return 2 * (error @ weights + error.mT @ hidden)
 
 
-def descend(
+def noisy_descent(
     start: Float[Tensor, "instance feature neuron"],
     sigma: Float[Tensor, "instance"],
     laws: Sequence[str],

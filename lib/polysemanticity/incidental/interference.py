@@ -2,7 +2,7 @@
 
 As in `incidental`, rows of W [feature, neuron] encode the features and S = W Wᵀ are their overlaps. Every loss here
 depends on W through S only, so its gradient is 4 E W with a symmetric matrix E(S), its *error*; for the paper's loss E
-= ReLU(S) − 1 (where S > 0). `follow` descends any of them, with the paper's l1, from the same start.
+= ReLU(S) − 1 (where S > 0). `flow_under` descends any of them, with the paper's l1, from the same start.
 
     signed:   Σ_i (1 − S_ii)² + Σ_{i≠j} (same · ReLU(S_ij)² + opposite · ReLU(−S_ij)²)
     paired:   the paper's loss + pair · Σ_{i<j} ‖ReLU(S (e_i + e_j)) − (e_i + e_j)‖²
@@ -76,7 +76,7 @@ def paired_loss(weights: Float[Tensor, "*instance feature neuron"], pair: Streng
     return total + pair * together.square().sum((-2, -1))
 
 
-def follow(
+def flow_under(
     error: Callable[[Overlap], Overlap],
     start: Float[Tensor, "instance feature neuron"],
     *,

@@ -26,7 +26,7 @@ BETAS = 0.9, 0.999
 EPSILON = 1e-8
 
 
-def descend(
+def published_descent(
     start: Float[Tensor, "seed feature neuron"],
     l1: float,
     method: str,

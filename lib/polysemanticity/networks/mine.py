@@ -36,7 +36,7 @@ class Phase(NamedTuple):
 
 
 PUBLISHED = (Phase(100, 1024, 1e-4), Phase(50, 2048, 5e-6))  # the authors' code, with 40,960 samples
-WINDOW = 10  # epochs of the rolling mean
+ROLLING = 10  # epochs of the rolling mean
 
 
 class Bound(NamedTuple):
@@ -182,7 +182,7 @@ def _mean(gains: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _last(history: np.ndarray, phases: Sequence[Phase]) -> np.ndarray:
-    return history[-min(WINDOW, phases[-1].epochs) :].mean(0)
+    return history[-min(ROLLING, phases[-1].epochs) :].mean(0)
 
 
 def _split(x: Tensor, y: Tensor, n_held: int, phases: Sequence[Phase]) -> _Held:

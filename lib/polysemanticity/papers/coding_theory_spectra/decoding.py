@@ -28,7 +28,7 @@ HIDDEN = 128  # units of each hidden layer of every network here
 SEEN = 0.8  # share of all x that a probe sees
 PATCH, CODE = 8, 24  # side of a grey patch, and units in an autoencoder's middle
 DECODED = ("encoder 1", "encoder 2", "decoder 1", "decoder 2")  # layers of HIDDEN units, before and after the middle
-WINDOW = (3, 32)  # fitted ranks, as in the other experiments
+FITTED_RANKS = (3, 32)  # fitted ranks, as in the other experiments
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)  # dropout in the encoders
 
 _SOURCE = "Marshall & Kirchner 2024"
@@ -239,9 +239,9 @@ def _grey(pixels: Tensor) -> Tensor:
 
 def _exponent(activity: Tensor) -> float:
     spectrum = spectra.covariance_spectrum(activity)
-    if spectrum.eigenvalues[WINDOW[1] - 1] <= 1e-12 * spectrum.eigenvalues[0]:
+    if spectrum.eigenvalues[FITTED_RANKS[1] - 1] <= 1e-12 * spectrum.eigenvalues[0]:
         return spectra.MAX_EXPONENT  # fewer directions than fitted ranks
-    return spectra.debias_power_law(spectrum, first=WINDOW[0], last=WINDOW[1]).exponent
+    return spectra.debias_power_law(spectrum, first=FITTED_RANKS[0], last=FITTED_RANKS[1]).exponent
 
 
 def _decoded(stacked: Tensor, x: Tensor, n_steps: int, recipe: dict, seed: int, device) -> tuple[np.ndarray, ...]:

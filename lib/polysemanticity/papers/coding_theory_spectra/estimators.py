@@ -11,7 +11,7 @@ from polysemanticity.base.config import setting
 from polysemanticity.base.results import Results
 from polysemanticity.claims import Claim
 from polysemanticity.intervals import Estimate, exact, mean, proportion
-from polysemanticity.papers.coding_theory_spectra.vision import WINDOW
+from polysemanticity.papers.coding_theory_spectra.vision import FITTED_RANKS
 from polysemanticity.projections import stimuli
 from polysemanticity.spectra import broken_law, cvpca, exponent_errors, moments
 
@@ -75,8 +75,8 @@ def planted(*, seed, device, n_samples, n_units, exponents, repeats) -> dict:
     fitted, corrected, intervals = [], [], []
     for exponent in np.repeat(exponents, repeats):
         spectrum = spectra.covariance_spectrum(stimuli.power_law_data(n_samples, n_units, float(exponent), rng))
-        law = spectra.debias_power_law(spectrum, first=WINDOW[0], last=WINDOW[1])
-        fitted.append(spectra.fit_power_law(spectrum, *WINDOW).exponent)
+        law = spectra.debias_power_law(spectrum, first=FITTED_RANKS[0], last=FITTED_RANKS[1])
+        fitted.append(spectra.fit_power_law(spectrum, *FITTED_RANKS).exponent)
         corrected.append(law.exponent)
         intervals.append(law.interval)
     shape = (len(exponents), repeats)
@@ -107,7 +107,7 @@ def estimates(*, seed, device, n_samples, n_units, exponents, repeats, simulatio
 
 def _all_estimates(data: np.ndarray, simulations: int) -> list[tuple[float, tuple[float, float]]]:
     """The value and interval of each of ESTIMATORS; those without an interval have their value twice."""
-    spectrum, (first, last) = spectra.covariance_spectrum(data), WINDOW
+    spectrum, (first, last) = spectra.covariance_spectrum(data), FITTED_RANKS
     plain = (
         spectra.hill_exponent(spectrum, last),
         spectra.zipf_exponent(spectrum, first, last),
@@ -131,7 +131,9 @@ def disturbed(*, seed, device, n_samples, n_units, repeats, simulations) -> dict
     for scale in scales:
         for _ in range(repeats):
             data = stimuli.power_law_data(n_samples, n_units, 1.0, rng) * np.sqrt(scale)
-            fit = spectra.debias_power_law(spectra.covariance_spectrum(data), first=WINDOW[0], last=WINDOW[1])
+            fit = spectra.debias_power_law(
+                spectra.covariance_spectrum(data), first=FITTED_RANKS[0], last=FITTED_RANKS[1]
+            )
             law = moments.fit_moments(data, simulations=simulations)
             exponents.append((fit.exponent, law.exponent))
             misfit.append(law.misfit)
@@ -187,7 +189,7 @@ def errors(*, seed, device, n_samples, n_units, repeats, heavy) -> dict:
         if heavy:
             data = data * np.sqrt(3 / rng.chisquare(3, (n_samples, 1)))
         found = exponent_errors.exponent_errors(
-            data, int(rng.integers(2**31)), first=WINDOW[0], last=WINDOW[1], simulations=20
+            data, int(rng.integers(2**31)), first=FITTED_RANKS[0], last=FITTED_RANKS[1], simulations=20
         )
         rows.append((found.law.exponent, found.law.stderr, np.diff(found.bootstrap)[0] / 3.92, found.halves_stderr))
     return dict(zip(("exponent", "theory", "bootstrap", "halves"), np.array(rows).T, strict=True))

@@ -29,7 +29,7 @@ ENCODER = ("stem", "layer1", "layer2", "layer3", "layer4", "avgpool", "fc1", "fc
 EARLY, LATE = ENCODER[:3], ENCODER[-3:]
 LAYERS = (*ENCODER, "fc4", "fc5")
 CONVOLUTIONAL = ("stem", "layer1", "layer2", "layer3", "layer4")
-WINDOW = (3, 32)  # the fitted ranks: the same for every layer and every number of images, see Settings
+FITTED_RANKS = (3, 32)  # the fitted ranks: the same for every layer and every number of images, see Settings
 DRAWN = 20  # projected paths kept of each layer, to look at
 BATCH = 256  # images that pass through a network together
 ENOUGH = 30  # samples per unit from which an exponent needs no correction: it would be below 0.01
@@ -39,7 +39,7 @@ TESTED = 512  # images that each loss of `robustness` is measured on
 STEEPEST = spectra.MAX_EXPONENT  # a layer that is constant up to rounding shows more: it counts as this
 VIEWS = ("flattened", "channel", "pooled", "location")  # how a convolutional layer is read, see `spectra.views`
 VIEW_WINDOW = (2, 12)  # the fitted ranks in every view: the first layers have 16 channels only
-DECADE_UNITS = 4 * WINDOW[1]  # a layer with fewer units has no exponent: the tail of its spectrum would be fitted
+DECADE_UNITS = 4 * FITTED_RANKS[1]  # a layer with fewer units has no exponent: the tail of its spectrum would be fitted
 _SOURCE = "Marshall & Kirchner 2024"
 RECIPE = (
     "The networks' recipe was changed before this sweep and the rule was not: patches of 16 pixels and not 32, 256 "
@@ -158,7 +158,7 @@ class Settings:
     schedule: str = setting("cosine", "learning rate over time", choices=train.SCHEDULES, paper="constant")
     width: float = setting(0.25, "channels of the encoder relative to ResNet18", low=1 / 64, high=4, paper=1.0)
     hidden: int = setting(
-        256, "units of the fully connected layers; the paper's are 1024", low=4 * WINDOW[1], paper=1024
+        256, "units of the fully connected layers; the paper's are 1024", low=4 * FITTED_RANKS[1], paper=1024
     )
     image_size: int = setting(16, "side of the network's input in pixels", low=16, paper=224)
     stem_stride: int = setting(
@@ -357,7 +357,7 @@ def _activity(model, pixels, size, layers, mode, seed, device) -> dict[str, torc
 
 
 def _exponent(
-    spectrum: spectra.Spectrum, window: tuple[int, int] = WINDOW, least_units: int | None = None
+    spectrum: spectra.Spectrum, window: tuple[int, int] = FITTED_RANKS, least_units: int | None = None
 ) -> tuple[float, float, float]:
     """The fitted exponent, the corrected one and the R^2 of the fit; NaN for a layer too narrow for the window.
 
@@ -627,7 +627,7 @@ def spectra_table(nets: Results) -> pd.DataFrame:
                 pd.DataFrame({"series": layer, "dropout p": rates[place], "quantity": name, "rank": x, "value": y})
                 for name, (x, y) in shown.items()
             ]
-    window = pd.DataFrame({"what": "control", "series": "fitted ranks", "quantity": "window", "rank": WINDOW})
+    window = pd.DataFrame({"what": "control", "series": "fitted ranks", "quantity": "window", "rank": FITTED_RANKS})
     return pd.concat([*(part.assign(what="measured") for part in parts), window])
 
 
@@ -746,7 +746,7 @@ def explored_table(net: dict, layer: str, projection: int, angles: np.ndarray) -
     eigenvalues = net["eigenvalues"][place][-1]
     kept = eigenvalues[np.isfinite(eigenvalues) & (eigenvalues > 1e-8 * eigenvalues[0])]
     spectrum = {"what": "measured", "series": "eigenvalues", "rank": np.arange(1, len(kept) + 1)}
-    window = pd.DataFrame({"what": "control", "series": "fitted ranks", "rank": WINDOW})
+    window = pd.DataFrame({"what": "control", "series": "fitted ranks", "rank": FITTED_RANKS})
     return pd.concat([path, pd.DataFrame({**spectrum, "value": kept / eigenvalues[0]}), window])
 
 

@@ -92,7 +92,7 @@ def penalised(
     start = start.expand(len(penalties), *start.shape)
     start = start + 1e-3 * torch.randn(start.shape, generator=generator, dtype=start.dtype, device=device)
     a = (kurtosis - 1) / (1 + torch.tensor(penalties, dtype=torch.float64, device=device)[:, None, None])
-    (w,) = quadratic.descend(lambda p, _: (capacity.gradient_unchecked(p[0], v, a),), (start,), n_steps, 0.02)
+    (w,) = quadratic.adam_descent(lambda p, _: (capacity.gradient_unchecked(p[0], v, a),), (start,), n_steps, 0.02)
     loss = capacity.quadratic_loss(w, v, kurtosis)
     return {"capacity": capacity.feature_capacity(w).cpu().numpy(), "loss": loss.cpu().numpy()}
 

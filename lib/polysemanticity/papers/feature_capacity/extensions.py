@@ -166,7 +166,9 @@ def sweep_ratio(*, seed: int, device: str, kurtoses, n_points: int, n_steps: int
         ways = torch.tensor([[1.0, ratios[k]], [1.0, ratios[-1 - k]]], dtype=torch.float64)
         v = ways.repeat(len(kurtoses), 1)
         start = w + noise * torch.randn(w.shape, generator=generator, dtype=w.dtype)
-        (w,) = quadratic.descend(lambda p, _, v=v: (capacity.gradient_unchecked(p[0], v, a),), (start,), n_steps, 0.01)
+        (w,) = quadratic.adam_descent(
+            lambda p, _, v=v: (capacity.gradient_unchecked(p[0], v, a),), (start,), n_steps, 0.01
+        )
         c = capacity.feature_capacity(w)[:, 1].view(len(kurtoses), 2).numpy()
         found[:, 0, k], found[:, 1, -1 - k] = c[:, 0], c[:, 1]
     return {"ratios": ratios, "capacity": found}
@@ -210,7 +212,7 @@ def select_blocks(
         penalty = (((unit.mT @ unit) ** 2 + 1e-4) ** (beta / 2)).sum() * strength / 2
         return (torch.autograd.grad(penalty, w)[0] + capacity.gradient_unchecked(parameters[0], v, a),)
 
-    (w,) = quadratic.descend(gradient, (start,), n_steps, 0.02)
+    (w,) = quadratic.adam_descent(gradient, (start,), n_steps, 0.02)
     best = capacity.optimal_allocation(v, kurtosis, n_dims).loss
     cost = capacity.quadratic_loss(w, v, kurtosis).numpy() / best - 1
     return {"weights": w.numpy(), "cost": cost}
@@ -237,7 +239,7 @@ def from_states(
     importance = torch.tensor(phases.special_importance(ratios, 2), device=device).repeat(len(STATES), 1)
     if model == "quadratic":
         v, a = importance[:, None], torch.tensor(level - 1, dtype=torch.float64, device=device)
-        (w,) = quadratic.descend(
+        (w,) = quadratic.adam_descent(
             lambda p, _: (capacity.gradient_unchecked(p[0], v, a),), (start.double(),), n_steps, 0.02
         )
     else:

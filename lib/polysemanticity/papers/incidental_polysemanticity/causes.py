@@ -130,7 +130,7 @@ def costs(
     start = _start(n_features, n_neurons, seed, n_seeds, device)
     prices = [torch.tensor(c, dtype=start.dtype, device=device).repeat_interleave(n_seeds) for c in (same, opposite)]
     return _ends(
-        interference.follow(
+        interference.flow_under(
             lambda overlap: interference.signed_error(overlap, *prices),
             start.repeat(len(same), 1, 1),
             l1=l1,
@@ -146,7 +146,7 @@ def starts(*, seed: int, device: str, n_features: int, n_neurons: int, l1: float
     positive = start.abs()
     halves = torch.cat([positive[:, : n_features // 2], -positive[:, n_features // 2 :]], 1)
     orthogonal = torch.linalg.qr(start.double().mT)[0].mT.to(start)  # of norm one, as W(0) on average
-    trained = interference.follow(
+    trained = interference.flow_under(
         lambda overlap: interference.signed_error(overlap, 1, 0),
         torch.cat([positive, halves, orthogonal]),
         l1=l1,
@@ -168,7 +168,7 @@ def hidden(*, seed: int, device: str, n_features: int, n_neurons: int, l1: float
     on_activations, tied = kind.endswith("activations"), "untied" not in kind
     options = {"l1": 0.0 if on_activations else l1, "step": 0.04, "n_steps": math.ceil(HORIZON / l1 / 0.04)}
     if tied:
-        (encoder,) = toy_networks.descend(
+        (encoder,) = toy_networks.proximal_descent(
             lambda w: _reconstruction(act(w), w) + (l1 * act(w).sum((-2, -1)) if on_activations else 0),
             (start,),
             **options,
@@ -178,7 +178,7 @@ def hidden(*, seed: int, device: str, n_features: int, n_neurons: int, l1: float
         correlation = {"equal": 1.0, "correlated": 0.7, "independent": 0.0}[kind.split()[2]]
         other = _start(n_features, n_neurons, seed + 50_000, n_seeds, device)
         mixed = correlation * start + math.sqrt(1 - correlation**2) * other
-        encoder, decoder = toy_networks.descend(_reconstruction, (start, mixed), **options)
+        encoder, decoder = toy_networks.proximal_descent(_reconstruction, (start, mixed), **options)
     response = act(encoder)
     own = (response * decoder).sum(-1)
     return {

@@ -23,7 +23,7 @@ PUBLISHED_MEAN = (72.5, 23.9, 13.7, 10.1, 8.4, 8.1, 6.1, 5.4, 5.0, 4.9, 4.2, 3.8
 PUBLISHED_STD = (4.1, 3.9, 3.0, 3.8, 2.6, 3.1, 2.1, 2.1, 2.5, 1.8, 1.2, 1.5, 2.3, 2.2, 1.6, 1.8)
 PUBLISHED_INSTANCES = 16
 PUBLISHED_DIAGONAL = 0.031  # mean overlap of a feature's start and end at m = 4,096, read off the published heatmap
-WINDOW = (0.8, 1.2)  # of the sizes that the paper counts
+USE_SIZES = (0.8, 1.2)  # of the sizes that the paper counts
 COUNT, RATIO, SHARE = "polysemantic neurons per network", "count ÷ n²/4m", "share of neurons"
 PER_FEATURE = "neurons per feature m/n"
 FATES = ("opposite", "same", "start_same", "start_opposite", "stay_same", "stay_opposite")
@@ -176,7 +176,7 @@ def count(
     rank, size = standing(trained.initial, end)
     return {
         "count": incidental.polysemantic_neurons(trained.weights),
-        "count_in_window": incidental.polysemantic_neurons(trained.weights, WINDOW),
+        "count_in_window": incidental.polysemantic_neurons(trained.weights, USE_SIZES),
         "opposite": signs.opposite,
         "same": signs.same,
         "kept_winner": (start == end).mean(1),

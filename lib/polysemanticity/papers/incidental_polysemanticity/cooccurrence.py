@@ -79,7 +79,7 @@ def pairs(*, seed: int, device: str, n_features: int, n_neurons: int, l1: float,
     """Polysemantic neurons [weight, seed] for pairs of weight `relative` · l1 in the loss, all from the same W(0)."""
     start = _start(n_features, n_neurons, seed, n_seeds, device)
     ends = [
-        interference.follow(
+        interference.flow_under(
             lambda overlap, pair=l1 * ratio: interference.paired_error(overlap, pair),
             start,
             l1=l1,
@@ -105,7 +105,7 @@ def independent(*, seed: int, device: str, n_features: int, n_neurons: int, l1: 
         return interference.sampled_error(overlap, active, rate)
 
     start = _start(n_features, n_neurons, seed, n_seeds, device)
-    return _ends(interference.follow(error, start, l1=l1, time=HORIZON / l1, stiffness=4.0)[None])
+    return _ends(interference.flow_under(error, start, l1=l1, time=HORIZON / l1, stiffness=4.0)[None])
 
 
 def _start(n_features: int, n_neurons: int, seed: int, n_seeds: int, device: str) -> torch.Tensor:

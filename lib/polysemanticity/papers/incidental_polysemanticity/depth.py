@@ -93,7 +93,7 @@ def two_layers(*, seed: int, device: str, n_features: int, n_neurons: int, l1: f
     first = incidental.initial_weights(n_features, n_neurons, seeds)
     second = incidental.initial_weights(n_neurons, n_neurons, [50_000 + k for k in seeds])
     second = torch.eye(n_neurons).expand_as(second) if identity else second
-    trained = toy_networks.descend(
+    trained = toy_networks.proximal_descent(
         loss,
         tuple(w.to(device=device, dtype=torch.float32) for w in (first, second)),
         l1=l1 if on_weights else 0.0,

@@ -148,7 +148,7 @@ def autoencoder(
     seeds = streams.batch_seeds(seed, n_seeds)
     encoder = incidental.initial_weights(n_features, n_neurons, seeds).to(device=device, dtype=torch.float32)
     start = (encoder, encoder.mT.clone(), torch.zeros(n_seeds, 1, n_neurons), torch.zeros(n_seeds, 1, n_features))
-    trained = toy_networks.descend(
+    trained = toy_networks.proximal_descent(
         lambda *weights: _loss(weights, _inputs(n_seeds, BATCH, n_features, source), act, l1),
         tuple(w.to(device) for w in start),
         step=0.0,

@@ -15,7 +15,7 @@ from polysemanticity.claims import Claim, Measured
 from polysemanticity.incidental import hidden_noise, toy_networks
 from polysemanticity.intervals import Estimate
 
-WINDOW = (0.8, 1.2)  # sizes of weight that the paper's code counts as use of a neuron
+USE_SIZES = (0.8, 1.2)  # sizes of weight that the paper's code counts as use of a neuron
 LAWS = ("bipolar", "gaussian", "uniform", "laplace")
 PROTOCOL = {"n_features": 8, "n_neurons": 16}  # of the published fourth norms
 PAIR_SIGMAS = (0.0, 0.07, 0.15, 0.25)  # of the noise on a planted pair
@@ -144,7 +144,7 @@ def fourth_norms(
     steps = np.unique(np.geomspace(1, n_steps, 50).astype(int))
     start = incidental.initial_weights(n_features, n_neurons, streams.batch_seeds(seed, n_seeds)).float()
     settings = [(law, sigma) for law in laws for sigma in sigmas for _ in range(n_seeds)]
-    weights = hidden_noise.descend(
+    weights = hidden_noise.noisy_descent(
         start.repeat(len(laws) * len(sigmas), 1, 1).to(device),
         torch.tensor([sigma for _, sigma in settings]),
         [law for law, _ in settings],
@@ -180,7 +180,7 @@ def expected_flow(
     result = {"time": step * np.arange(0, n_steps + 1, 50)}
     for law in ("bipolar", "gaussian"):
         course = []
-        toy_networks.descend(
+        toy_networks.proximal_descent(
             lambda weights, law=law: hidden_noise.expected_loss(weights, sigma, law),
             (start,),
             step=step,
@@ -221,7 +221,7 @@ def noisy_counts(
     """Users of each neuron after training under bipolar noise alone, by two criteria, and how sparse encodings are."""
     start = incidental.initial_weights(n_features, n_neurons, streams.batch_seeds(seed, n_seeds)).float().to(device)
     n_steps = round(time / step)
-    weights = hidden_noise.descend(
+    weights = hidden_noise.noisy_descent(
         start,
         torch.full((n_seeds,), sigma),
         ["bipolar"] * n_seeds,
@@ -235,7 +235,7 @@ def noisy_counts(
     apart = products.sum((1, 2)) - products.diagonal(dim1=1, dim2=2).sum(1)
     ceiling = toy_networks.participation(hidden_noise.sparsest_simplex(n_features, n_neurons)).mean()
     return {
-        "window": hidden_noise.users(weights, *WINDOW).numpy(),
+        "window": hidden_noise.users(weights, *USE_SIZES).numpy(),
         "relative": incidental.polysemantic_neurons(weights.numpy()),
         "low": hidden_noise.users(weights, 0.3).numpy(),
         "participation": toy_networks.participation(weights).mean(-1).numpy(),
@@ -251,7 +251,7 @@ def by_step(
     """Participation [step, seed] after the same time under bipolar noise, by steps of each length."""
     start = incidental.initial_weights(n_features, n_neurons, streams.batch_seeds(seed, n_seeds)).float().to(device)
     ends = [
-        hidden_noise.descend(
+        hidden_noise.noisy_descent(
             start,
             torch.full((n_seeds,), sigma),
             ["bipolar"] * n_seeds,
@@ -275,7 +275,7 @@ def planted_pair(
     others = torch.arange(2, n_features)
     start[others, others] = 1.0
     steps = np.unique(np.geomspace(1, n_steps, 60).astype(int))
-    weights = hidden_noise.descend(
+    weights = hidden_noise.noisy_descent(
         start.expand(len(sigmas) * n_seeds, -1, -1).to(device),
         torch.tensor(sigmas).repeat_interleave(n_seeds),
         ["bipolar"] * (len(sigmas) * n_seeds),
@@ -295,7 +295,7 @@ def with_l1(
     """Polysemantic neurons [sigma, seed] after training under l1 and bipolar noise together, from the same starts."""
     start = incidental.initial_weights(n_features, n_neurons, streams.batch_seeds(seed, n_seeds)).float()
     step, n_all = 0.04, len(sigmas) * n_seeds
-    weights = hidden_noise.descend(
+    weights = hidden_noise.noisy_descent(
         start.repeat(len(sigmas), 1, 1).to(device),
         torch.tensor(sigmas).repeat_interleave(n_seeds),
         ["bipolar"] * n_all,

@@ -111,7 +111,7 @@ def penalized(
     """Participation of living encodings, shared neurons by signs and dead features of each network after training."""
     start = incidental.initial_weights(n_features, n_neurons, streams.batch_seeds(seed, n_seeds)).float().to(device)
     options = {"step": STEP, "n_steps": round(time / STEP), "l1": strength, "penalty": penalty}
-    (weights,) = toy_networks.descend(lambda w: task_loss(w, output), (start,), **options)
+    (weights,) = toy_networks.proximal_descent(lambda w: task_loss(w, output), (start,), **options)
     weights = weights.cpu()
     signs, norm = incidental.collision_signs(weights.numpy()), weights.norm(dim=-1)
     alive = (norm > 0).sum(-1)
@@ -132,7 +132,7 @@ def rotated(*, seed: int, device: str, l1: float, n_features: int, n_neurons: in
     for name, strength in (("without", 0.0), ("with", l1)):
         options = {"step": STEP, "n_steps": round(time / STEP), "l1": strength}
         ends = [
-            toy_networks.descend(lambda w: task_loss(w, "relu"), (first,), **options)[0]
+            toy_networks.proximal_descent(lambda w: task_loss(w, "relu"), (first,), **options)[0]
             for first in (start, start @ turn)
         ]
         result[name] = ((ends[1] - ends[0] @ turn).norm(dim=(1, 2)) / ends[0].norm(dim=(1, 2))).numpy()

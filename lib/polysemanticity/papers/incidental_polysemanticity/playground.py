@@ -40,5 +40,5 @@ def ensemble(*, n_features: int, n_neurons: int, l1: float, noise: float, optimi
 
     adaptive = (lambda weights: toy_networks.AdamW(weights, lr=0.01)) if optimizer == "AdamW" else None
     step = 0.5 / (4 * (1 + math.sqrt(n_features / n_neurons)) ** 2 + 4)
-    (trained,) = toy_networks.descend(loss, (start,), step=step, n_steps=MOST_STEPS, l1=l1, optimizer=adaptive)
+    (trained,) = toy_networks.proximal_descent(loss, (start,), step=step, n_steps=MOST_STEPS, l1=l1, optimizer=adaptive)
     return trained.numpy()

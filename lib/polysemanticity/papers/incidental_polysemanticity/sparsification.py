@@ -17,7 +17,10 @@ from polysemanticity.claims import Claim, Measured
 from polysemanticity.incidental import winner
 from polysemanticity.intervals import Estimate
 
-WINDOW = (0.01, 0.3)  # λ t over which the exponents of sparsification are fitted: past the start, tens of weights left
+FITTED_TIMES = (
+    0.01,
+    0.3,
+)  # λ t over which the exponents of sparsification are fitted: past the start, tens of weights left
 SNAPSHOTS = (40, 25, 12, 5, 2)  # live weights at the times at which all weights of one encoding are drawn
 COURSES = {  # of one encoding: the worker's name, what it is
     "n_alive": "live weights m'",
@@ -194,8 +197,8 @@ def ordered(weights) -> tuple[np.ndarray, int]:
 
 
 def exponents(time, l1_norm, n_alive, n_neurons: int, l1: float) -> tuple[float, float]:
-    """Return the exponents of ‖w‖₁ and m' in 1/√m + λt, the variable of the paper's curves, over λt in WINDOW."""
-    inside = (l1 * time >= WINDOW[0]) & (l1 * time <= WINDOW[1])
+    """Return the exponents of ‖w‖₁ and m' in 1/√m + λt, the variable of the paper's curves, over λt in FITTED_TIMES."""
+    inside = (l1 * time >= FITTED_TIMES[0]) & (l1 * time <= FITTED_TIMES[1])
     x = np.log(1 / math.sqrt(n_neurons) + l1 * time[inside])
     first, second = (np.polyfit(x, np.log(y[inside]), 1)[0] for y in (l1_norm, n_alive))
     return float(first), float(second)
@@ -320,7 +323,7 @@ def measured_course(courses: Results) -> Measured:
     """Return what decides IP-02."""
     n_neurons, l1, time = courses.configs[0]["n_neurons"], courses.configs[0]["l1"], courses.array("time")[0, 0]
     simulated, laws = {name: courses.array(f"simulated_{name}")[0] for name in COURSES}, _laws(courses)
-    inside, before = (l1 * time >= WINDOW[0]) & (l1 * time <= WINDOW[1]), l1 * time <= WINDOW[1]
+    inside, before = (l1 * time >= FITTED_TIMES[0]) & (l1 * time <= FITTED_TIMES[1]), l1 * time <= FITTED_TIMES[1]
     pairs = zip(simulated["l1_norm"], simulated["n_alive"], strict=True)
     fits = np.array([exponents(time, norm, alive, n_neurons, l1) for norm, alive in pairs])
     quantities = {"exponent of ‖w‖₁": intervals.mean(fits[:, 0]), "exponent of m'": intervals.mean(fits[:, 1])}
@@ -335,8 +338,8 @@ def measured_course(courses: Results) -> Measured:
     return Measured(
         quantities,
         f"95 % t interval over {n_seeds} encodings",
-        f"one encoding without interference, m = {n_neurons:,}, λ = {l1:g}, λt = {WINDOW[0]:g} to {WINDOW[1]:g}, "
-        f"{n_seeds} starts",
+        f"one encoding without interference, m = {n_neurons:,}, λ = {l1:g}, "
+        f"λt = {FITTED_TIMES[0]:g} to {FITTED_TIMES[1]:g}, {n_seeds} starts",
         "The exponents hold; the drawn number of live weights lacks the factor 1 + RV.",
     )
 

@@ -107,7 +107,7 @@ def trained(
         options |= {"n_steps": round(7500 * time / 150), "optimizer": lambda w: toy_networks.AdamW(w, lr=1e-3)}
     masks = streams.generator(seed, "dropout", device)
     objective = loss(arm, masks)
-    (weights,) = toy_networks.descend(objective, (start,), **options, also=(masks,))
+    (weights,) = toy_networks.proximal_descent(objective, (start,), **options, also=(masks,))
     code = codes(weights, arm).cpu()
     signs = incidental.collision_signs(code.numpy())
     return {
