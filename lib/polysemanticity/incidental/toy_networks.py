@@ -1,8 +1,8 @@
 """Small networks trained in one batch: every tensor has a leading axis of independent instances (seeds, settings).
 
-A network is its loss, one number per instance; `proximal_descent` trains any of them so that a weight that a penalty has
-driven to zero is exactly zero. Because no instance enters another's loss, the gradient of the sum over instances is
-every instance's own.
+A network is its loss, one number per instance; `proximal_descent` trains any of them, so that a weight that a penalty
+has driven to zero is exactly zero. Because no instance enters another's loss, the gradient of the sum over instances
+is every instance's own.
 """
 
 import math
