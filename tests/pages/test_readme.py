@@ -1,8 +1,10 @@
 """The README's generated parts follow from the figures."""
 
+import ast
 import importlib
 import json
 import re
+import textwrap
 import types
 import urllib.parse
 
@@ -125,6 +127,19 @@ def test_links_resolve(file, text):
             assert (file.parent / urllib.parse.unquote(url.path)).exists(), target
         else:
             assert url.fragment in anchors, target
+
+
+@pytest.mark.parametrize("file, text", [pytest.param(*item, id=item[0].name) for item in documents()])
+def test_what_examples_name_exists(file, text):
+    """Whatever an example in the text imports from the package, and every name that it takes from there."""
+    for block in re.findall(r"^ *```python\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
+        tree, found = ast.parse(textwrap.dedent(block)), {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("polysemanticity"):
+                exec(ast.unparse(node), found)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in found:
+                assert hasattr(found[node.value.id], node.attr), ast.unparse(node)
 
 
 def test_every_published_figure_is_in_the_gallery():
