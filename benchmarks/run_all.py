@@ -104,7 +104,7 @@ def count_law(quick: bool) -> Procedure:
 
 def phases(quick: bool) -> Procedure:
     """The phase diagram point by point."""
-    cfg, steps = feature_capacity.Config(), 5 if quick else 100
+    cfg, steps = feature_capacity.Config().phase_diagram, 5 if quick else 100
     v = phases_of.special_importance([1.0], 20)[0]
     one = _seconds(lambda: capacity.train_one(v, 10.0, 10, steps, 1024)) / steps
     count = cfg.n_grid**2 * cfg.n_seeds
@@ -123,7 +123,7 @@ def sparsity(quick: bool) -> Procedure:
 
 def vaes(quick: bool) -> Procedure:
     """The authors' training loop on this profile's networks and number of images."""
-    cfg = coding_theory_spectra.Config()
+    cfg = coding_theory_spectra.Config().vision
     model = train.build(
         resnet_vae.ResNetVAE, seed=0, width=cfg.width, hidden=cfg.hidden, image_size=cfg.image_size,
         stem_stride=cfg.stem_stride, dropout=0.2,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from polysemanticity import capacity, claims, ranks
+from polysemanticity import capacity, intervals, ranks
 from polysemanticity.capacity import optimal_allocation, phases
 from polysemanticity.capacity.phases import phase_boundaries
 from polysemanticity.papers.feature_capacity import allocation
@@ -61,7 +61,7 @@ def test_count_law(kappa, ratio):
 
 def test_counts_slopes_and_predicted_spectra():
     np.testing.assert_array_equal(phases.count_polysemantic(0.9, 30.0, (40, 60), 200), [26, 26])
-    slope = claims.slope_interval(np.arange(5.0), 2 * np.arange(5.0) + [0, 0.1, 0, -0.1, 0])
+    slope = intervals.slope(np.arange(5.0), 2 * np.arange(5.0) + [0, 0.1, 0, -0.1, 0])
     assert slope.low < slope.value < slope.high and slope.value == pytest.approx(1.96, abs=0.05)
     spectrum = capacity.predicted_spectrum(np.array([1.0, 3.0, 0.5]), np.array([1.0, 1.0, 0.7]), 0.6, 3)
     np.testing.assert_array_equal(spectrum, [3.0, 1.0, 0.6])

@@ -174,10 +174,13 @@ def test_workers_that_would_compute_something_else_are_refused(on_cluster, sched
     with monkeypatch.context() as edited:
         edited.setattr(codedigest, "library", lambda: "edited")
         with pytest.raises(
-            ValueError, match=r"dask = 'tcp://.*: worker tcp://.*: its lib \(.*lib\) is not the one here"
+            ValueError,
+            match=r"dask = 'tcp://.*: worker tcp://.*: its package \(.*polysemanticity\) is not the one here",
         ):
             cluster.check(scheduler)
-        with pytest.raises(RuntimeError, match=r"worker tcp://.*: its lib \(.*lib\) is not the one here"):
+        with pytest.raises(
+            RuntimeError, match=r"worker tcp://.*: its package \(.*polysemanticity\) is not the one here"
+        ):
             sweep.one(toy_worker.nested, {}, toy_run, seed=1)
     with monkeypatch.context() as edited:
         edited.setattr(codedigest, "digest", lambda worker: "edited")

@@ -26,7 +26,8 @@ WORKERS = {
 def edit(copy: Path, what: str) -> None:
     """Put a statement that changes no number into a function, or a comment and a docstring into a module."""
     module, _, name = what.partition(":")
-    file = copy.joinpath("lib", *module.split(".")).with_suffix(".py")
+    place = copy.joinpath("lib", "polysemanticity", *module.split("."))
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     lines = file.read_text().splitlines(keepends=True)
     for node in ast.parse("".join(lines)).body:
         if isinstance(node, ast.FunctionDef) and node.name == (name or node.name):
@@ -46,7 +47,7 @@ def computed(copy: Path) -> list[str]:
     results = Path(os.environ["POLYSEMANTICITY_CACHE"]) / "results"
     before = set(results.glob("*/*.npz"))
     if os.fork() == 0:
-        sys.path.insert(0, str(copy))
+        sys.path.insert(0, str(copy / "lib"))
         import importlib
 
         from polysemanticity.base import config, paths, runtime

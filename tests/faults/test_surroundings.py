@@ -173,14 +173,14 @@ BOUND, SAMPLING, TRAJECTORY = "random_embeddings", "loss_by_sampling", "trajecto
 EDITS = {
     "papers.feature_capacity.bound:random_embeddings": [BOUND],
     "capacity": [],  # a comment and a docstring
-    "winner:winner_take_all": [TRAJECTORY],
-    "runtime:rng": [SAMPLING, BOUND],
+    "incidental.winner:winner_take_all": [TRAJECTORY],
+    "base.streams:rng": [SAMPLING, BOUND],
     "plots:save": [],
     "papers.feature_capacity.bound:_gaussian": [BOUND],
-    "autoencoders:sparse_inputs": [SAMPLING],
+    "capacity.quadratic:sparse_inputs": [SAMPLING],
     "incidental:initial_weights": [TRAJECTORY],
     "capacity:quadratic_loss": [SAMPLING],
-    "sweep:stack": [],
+    "engine.sweep:stack": [],
 }
 
 

@@ -15,7 +15,7 @@ TRAININGS = [  # every loop that trains, by a worker that uses it
     ("coding_theory_spectra.error_correction:kept", CODERS | CRITICS | {"task": "bits"}),
     ("incidental_polysemanticity.collisions:count", SMALL | {"l1": 0.1}),
     ("incidental_polysemanticity.noise:noisy_counts", SMALL | {"sigma": 0.1, "time": 5.0}),
-    ("coding_theory_spectra.autoencoders:on_features",
+    ("coding_theory_spectra.dense_autoencoders:on_features",
      CODERS | {"n_stops": 5, "noise": "gaussian", "rate": 0.4, "weight_decay": 0.1}),
     ("incidental_polysemanticity.winner_takes_all:trained", SMALL | {"arm": "dropout", "l1": 0.05, "time": 3.0}),
     ("incidental_polysemanticity.causes:costs", SMALL | {"l1": 0.3, "opposite": [0.0, 1.0], "same": [1.0, 1.0]}),

@@ -144,7 +144,7 @@ def crossover(settings: Settings) -> list[dict]:
     dims = settings.crossover_dims
     fixed = {"densities": CROSSOVER_DENSITIES, "decay": 1.0, "n_dims": dims, "n_seeds": max(2, settings.seeds // 2)}
     fixed |= {"n_steps": settings.crossover_steps, "batch": settings.crossover_batch}
-    many = [round(dims * ratio) for ratio in FEATURES_PER_DIMENSION]
+    many = list(dict.fromkeys(round(dims * ratio) for ratio in FEATURES_PER_DIMENSION))  # few dimensions: fewer sizes
     return [{"model": model, "n_features": n, **fixed} for model in ("relu", "gelu") for n in many]
 
 
