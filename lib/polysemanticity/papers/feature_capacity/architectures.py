@@ -88,6 +88,7 @@ CLAIMS = {
         source="ours: crossover map",
         paper="not in the paper",
         whose="ours",
+        known="the map was known from a fact sheet; rule and result were in one commit",
         figure="figx_crossover",
         rule={
             "share of dimensions in digons, ReLU, N = 2D": (0.9, 1.0),

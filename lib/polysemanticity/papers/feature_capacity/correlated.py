@@ -22,6 +22,7 @@ CLAIMS = {
         source="ours: exact loss for correlated inputs; the paper assumes independence",
         paper="not in the paper",
         whose="ours",
+        known="rule and result were in one commit",
         figure="figx_correlated",
         rule={
             "overlap² of exclusive partners": (0.95, 1.0),

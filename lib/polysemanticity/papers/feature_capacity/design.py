@@ -33,6 +33,7 @@ CLAIMS = {
         source="question raised in the discussion of the paper",
         paper="open question; kurtosis below 3 removes polysemanticity",
         whose="open question",
+        known="rule and result were in one commit",
         figure="figx_by_design",
         rule={
             "polysemantic features at 1.1 × the critical penalty, quadratic": (-math.inf, 0.05),

@@ -29,6 +29,7 @@ CLAIMS = {
         source="ours: the theory's ordering applied to real networks",
         paper="capacity follows importance; sharing pays with kurtosis",
         whose="ours",
+        known="rule and result were in one commit",
         figure="figx_real_networks",
         rule={
             "rank correlation of C with importance, photographs": (0.3, 1.0),
