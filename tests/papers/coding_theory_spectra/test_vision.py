@@ -18,7 +18,7 @@ N_LAYERS, N_VIEWS = len(vision.LAYERS), len(vision.VIEWS)
 
 @pytest.fixture(scope="module")
 def smoke():
-    return config.resolve(paper.Config(), {}, "smoke", {}).vision
+    return config.resolve(paper.Config(), "smoke", {}).vision
 
 
 @pytest.fixture(scope="module")
