@@ -14,9 +14,7 @@ from polysemanticity.papers.coding_theory_spectra import language as family
 
 def resolved(**overrides):
     """The family's settings in the smoke profile."""
-    return config.resolve(
-        paper.Config(), {}, "smoke", {f"language.{name}": v for name, v in overrides.items()}
-    ).language
+    return config.resolve(paper.Config(), "smoke", {f"language.{name}": v for name, v in overrides.items()}).language
 
 
 @pytest.fixture(scope="module")
