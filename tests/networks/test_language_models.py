@@ -142,7 +142,7 @@ def test_transformers_reads_what_is_saved(folder, model, tokens):
 
 HALF_XL = """
 import sys, torch
-from polysemanticity.networks import language_models as language
+from polysemanticity.networks import language_models
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
