@@ -16,7 +16,6 @@ from threadpoolctl import threadpool_limits
 import benchmarks
 from benchmarks import measure, table
 from polysemanticity.base import paths
-from polysemanticity.pages import readme
 
 MACHINERY = ("__main__", "measure", "table")
 
@@ -60,7 +59,7 @@ def _wanted(name: str, case: measure.Case, options: argparse.Namespace) -> bool:
 
 
 def save(results: dict[str, dict], stamp: dict, quick: bool, out: Path) -> None:
-    """Write the results among those of the same machine, the page that shows every machine's, and README's part."""
+    """Write the results among those of the same machine, and the page that shows every machine's."""
     folder = out / "benchmarks" / "results"
     file = folder / f"{measure.machine(stamp)}{'-quick' if quick else ''}.json"
     before = json.loads(file.read_text())["cases"] if file.exists() else {}
@@ -71,9 +70,6 @@ def save(results: dict[str, dict], stamp: dict, quick: bool, out: Path) -> None:
     shown = {name: result for name, result in found.items() if not result["quick"]} or found
     (out / "docs").mkdir(exist_ok=True)
     paths.write_atomically(out / "docs" / "benchmarks.md", table.page(shown).encode())
-    if (out / "README.md").exists() and not quick:
-        text = readme.replaced((out / "README.md").read_text(), "benchmarks", table.short(whole))
-        paths.write_atomically(out / "README.md", text.encode())
 
 
 def _measured(case: measure.Case, quick: bool) -> dict:

@@ -88,16 +88,6 @@ def _floors(k: Mapping) -> str:
     return _line([k["name"], k["kind"], f"{k['operations']:.2g}", f"{k['n_bytes']:.2g}", *seconds, f"{k['gap']:.3g}"])
 
 
-def short(result: Mapping) -> str:
-    """A few columns of one machine's results, for the README."""
-    stamp = result["stamp"]
-    lines = [f"{stamp['cores']} cores ({stamp['cpu']}{', ' + stamp['gpu'] if stamp['gpu'] else ''}):", ""]
-    lines += ["| work | against | aim | measured |", "|---" * 4 + "|"]
-    for _, case in sorted(result["cases"].items()):
-        lines.append(_line(_row_cells(case)[:4]))
-    return "\n".join(lines)
-
-
 def _times(spread: Mapping) -> str:
     return f"{spread['median']:.3g}× [{spread['low']:.3g}, {spread['high']:.3g}]"
 

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from matplotlib import pyplot as plt
 
-from polysemanticity import plots
+from polysemanticity import claims, plots
 from polysemanticity.base import paths
 from polysemanticity.pages import readme
 
@@ -30,6 +30,8 @@ def home(tmp_path, monkeypatch):
     (figures / "fig1_toy.json").write_text(json.dumps({"alt": "A line."}))
     row = {
         "id": "TO-01",
+        "whose": "ours",
+        "blind": False,
         "claim": "a|b",
         "measured": {"s": 1.0},
         "interval": {"s": [0.5, None]},
@@ -48,14 +50,12 @@ def test_generated_parts_are_replaced_and_stable(home):
     readme.update()
     text = (home / "README.md").read_text()
     assert "STALE" not in text and text.startswith("before\n") and text.endswith("\nafter\n")
-    assert (
-        "figures/toy/fig1_toy.png" in text
-        and "a\\|b" in text
-        and "s: 1 [0.5, ∞]" in text
-        and "Of 1 claims **1** hold with a correction" in text
-        and "- **Toy**: **1** hold with a correction." in text
-        and "Corrected: it is otherwise. It is not so." in text
-    )
+    assert "figures/toy/fig1_toy.png" in text and "| Toy | ☑️ |" in text
+    assert "- Of 1 statements of our own **1** hold with a correction." in text
+    assert "- **Toy**: **1** hold with a correction." in text
+    table, gallery = (home / "docs" / "claims.md").read_text(), (home / "docs" / "gallery.md").read_text()
+    assert "a\\|b" in table and "s: 1 [0.5, ∞]" in table and "(not blind)" in table
+    assert "Corrected: it is otherwise. It is not so." in table and "(../figures/toy/fig1_toy.png)" in gallery
     stamp = (home / "README.md").stat().st_mtime_ns
     readme.update()
     assert (home / "README.md").stat().st_mtime_ns == stamp
@@ -73,6 +73,19 @@ def test_published_readme_is_up_to_date():
     text = (paths.ROOT / "README.md").read_text()
     for part in readme.PARTS:
         assert readme.replaced(text, part, getattr(readme, part)()) == text, f"{part}: run ./run_all.sh"
+    for page in readme.PAGES:
+        assert (paths.ROOT / "docs" / f"{page}.md").read_text() == getattr(readme, page)(), f"{page}: run ./run_all.sh"
+
+
+def test_papers_are_not_counted_by_what_they_did_not_say():
+    rows = [{"whose": whose, "verdict": "fails"} for whose in claims.WHOSE]
+    groups = readme._groups(rows)
+    assert [len(group) for group in groups.values()] == [2, 2, 1]
+    assert sorted(row["whose"] for group in groups.values() for row in group) == sorted(claims.WHOSE)
+
+
+def test_the_readme_is_short():
+    assert len((paths.ROOT / "README.md").read_bytes()) <= 10_000
 
 
 @pytest.mark.parametrize("slug", PAPERS)
@@ -143,9 +156,9 @@ def test_what_examples_name_exists(file, text):
 
 
 def test_every_published_figure_is_in_the_gallery():
-    text = (paths.ROOT / "README.md").read_text()
+    text = (paths.ROOT / "docs" / "gallery.md").read_text()
     pictures = list((paths.ROOT / "figures").glob("*/*.png"))
-    assert pictures and not [picture for picture in pictures if f"({picture.relative_to(paths.ROOT)})" not in text]
+    assert pictures and not [picture for picture in pictures if f"(../{picture.relative_to(paths.ROOT)})" not in text]
 
 
 def test_the_map_names_every_folder_in_few_lines():

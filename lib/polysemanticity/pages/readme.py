@@ -1,4 +1,4 @@
-"""The generated parts of README.md, between their markers: pictures, what was found, the table of claims."""
+"""What is generated beside the site: parts of README.md, between their markers, docs/claims.md and docs/gallery.md."""
 
 import importlib
 import json
@@ -10,21 +10,34 @@ from types import ModuleType
 from polysemanticity.base import paths
 from polysemanticity.claims import CORRECTED, FAILS, HOLDS, MARKS, NOT_TESTED, UNCLEAR, measured_text, published
 
-PARTS = ("picture", "findings", "corrections", "gallery", "claims")
+PARTS = ("picture", "findings", "strip")
+PAGES = ("claims", "gallery")  # whole files in docs/
 COLUMNS = 3  # of the gallery
 COUNTED = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UNCLEAR: UNCLEAR, NOT_TESTED: NOT_TESTED}
+SQUARES = {HOLDS: "✅", CORRECTED: "☑️", FAILS: "❌", UNCLEAR: "❔", NOT_TESTED: "➖"}
+GROUPS = {  # whose statements are told together; only the first group counts for or against a paper
+    "statements of the papers": ("printed", "implied"),
+    "open questions, and what summaries say": ("open question", "summary"),
+    "statements of our own": ("ours",),
+}
 
 
 def update() -> None:
-    """Write the generated parts of the README anew from figures/; nothing is touched if nothing changed or there is
-    none."""
+    """Write what is generated anew from figures/; nothing is touched if nothing changed or there is none."""
     file = paths.home() / "README.md"
     if not file.exists():
         return
     text = file.read_text()
     for part in PARTS:
         text = replaced(text, part, globals()[part]())
-    if text != file.read_text():
+    _write(file, text)
+    for page in PAGES if _claims() else ():
+        _write(paths.home() / "docs" / f"{page}.md", globals()[page]())
+
+
+def _write(file: Path, text: str) -> None:
+    if not file.exists() or text != file.read_text():
+        file.parent.mkdir(exist_ok=True)
         paths.write_atomically(file, text.encode())
 
 
@@ -39,8 +52,13 @@ def replaced(text: str, part: str, content: str) -> str:
 
 
 def picture() -> str:
-    """Return the picture under the title: the cover of the last paper whose figures are published."""
-    return next((_linked(slug, file) for slug, file in reversed(_covers().items())), "")
+    """Return the figures that stand for the papers, side by side, each above what its paper asks."""
+    covers = _covers()
+    if not covers:
+        return ""
+    heads = [f"[{_title(slug)}](docs/{paths.notebooks()[slug].name})" for slug in covers]
+    rows = [heads, ["---"] * len(heads), [_linked(slug, file) for slug, file in covers.items()]]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def _covers() -> dict[str, Path]:
@@ -55,11 +73,32 @@ def _paper(slug: str) -> ModuleType:
 
 
 def findings() -> str:
-    """Return how many claims hold, and one sentence of what was found for every paper."""
+    """Return how many claims hold, by whose they are, and one sentence of what was found for every paper."""
     by_paper = _claims()
     rows = [row for rows in by_paper.values() for row in rows]
-    lines = [f"Of {len(rows)} claims {_counted(rows)}.", ""]
-    return "\n".join([*lines, *(f"- {sentence(slug, rows)}" for slug, rows in by_paper.items())])
+    lines = [f"- Of {len(group)} {name} {_counted(group)}." for name, group in _groups(rows).items()]
+    return "\n".join([*lines, "", *(f"- {sentence(slug, rows)}" for slug, rows in by_paper.items())])
+
+
+def strip() -> str:
+    """Return a mark for every verdict, a row for every paper, apart by whose statement it is."""
+    by_paper = _claims()
+    every = [row for rows in by_paper.values() for row in rows]
+    lines = [f"| | {' | '.join(_groups(every))} |", f"|---|{'---|' * len(_groups(every))}"]
+    for slug, rows in by_paper.items():
+        groups = _groups(rows)
+        marks = ["".join(SQUARES[row["verdict"]] for row in groups.get(name, ())) for name in _groups(every)]
+        lines.append(f"| {_title(slug)} | {' | '.join(marks)} |")
+    key = ", ".join(
+        f"{SQUARES[verdict]} {verdict}" for verdict in COUNTED if any(r["verdict"] == verdict for r in every)
+    )
+    return "\n".join([*lines, "", f"{key}. [Every claim](docs/claims.md): what was measured, and by which rule."])
+
+
+def _groups(rows: list[dict]) -> dict[str, list[dict]]:
+    """The rows by whose statement they judge, without empty groups."""
+    found = {name: [row for row in rows if row["whose"] in whose] for name, whose in GROUPS.items()}
+    return {name: group for name, group in found.items() if group}
 
 
 def sentence(slug: str, rows: list[dict]) -> str:
@@ -79,26 +118,19 @@ def sentence(slug: str, rows: list[dict]) -> str:
     )
 
 
-def corrections() -> str:
-    """Return every claim that does not hold as printed, with its correction."""
-    rows = [row for rows in _claims().values() for row in rows if row["verdict"] != HOLDS]
-    return "\n".join(_correction(row) for row in rows)
-
-
-def _correction(row: dict) -> str:
-    corrected = f" Corrected: {row['correction']}." if row["verdict"] == CORRECTED else ""
-    return f"- **{row['id']}** {row['claim']}: *{row['verdict']}*.{corrected} {row['note']}".rstrip()
-
-
 def gallery() -> str:
-    """Return a picture of every paper, and folded up all of its figures."""
-    lines = _table([_linked(slug, file) for slug, file in _covers().items()])
+    """Return the page of every published figure."""
+    lines = [
+        "# Gallery",
+        "",
+        "Each picture comes with its PDF, the table that it was drawn from ([how to read one](../figures/README.md)), "
+        "and a JSON file that says what it was made from.",
+        "",
+    ]
     for slug in _claims():
-        cells = [_linked(slug, file) for file in sorted((paths.home() / "figures" / slug).glob("fig*.json"))]
-        lines += [f"<details><summary>{_title(slug)}: {len(cells)} figures</summary>", ""]
-        lines += _table(cells)
-        lines += ["</details>", ""]
-    return "\n".join(lines).rstrip()
+        cells = [_linked(slug, file, "../") for file in sorted((paths.home() / "figures" / slug).glob("fig*.json"))]
+        lines += [f"## {_title(slug)}", "", *_table(cells)]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _table(cells: list[str]) -> list[str]:
@@ -109,14 +141,33 @@ def _table(cells: list[str]) -> list[str]:
 
 
 def claims() -> str:
-    """Return the verdicts on all claims as a table."""
-    lines = ["| | claim | measured [interval] | verdict |", "|---|---|---|---|"]
-    for rows in _claims().values():
-        for row in rows:
-            verdict = f"{MARKS[row['verdict']]} {row['verdict']}"
+    """Return the page of the verdicts on all claims: those of the papers, open questions, and our own."""
+    lines = [
+        "# Every claim",
+        "",
+        "A claim *holds* if the interval of every quantity lies inside the band that was fixed before the run, *fails* "
+        "if one lies outside, and is *unclear* if one straddles an end. Where something of the result was known when "
+        "the rule was set, its line says *not blind*. Only the first part counts for or against a paper. Rules, kinds "
+        "of error and notes are in the notebooks and in `figures/*/claims.json`.",
+        "",
+    ]
+    rows = [row for rows in _claims().values() for row in rows]
+    for name, group in _groups(rows).items():
+        lines += [f"## {name[0].upper()}{name[1:]}", "", f"Of {len(group)}, {_counted(group)}.", ""]
+        lines += ["| | claim | measured [interval] | verdict |", "|---|---|---|---|"]
+        for row in group:
+            verdict = f"{MARKS[row['verdict']]} {row['verdict']}{'' if row['blind'] else ' (not blind)'}"
             cells = (row["id"], row["claim"], measured_text(row), verdict)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+        lines.append("")
+    lines += ["## What does not hold as printed, and why", ""]
+    lines += [_correction(row) for row in rows if row["verdict"] != HOLDS]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _correction(row: dict) -> str:
+    corrected = f" Corrected: {row['correction']}." if row["verdict"] == CORRECTED else ""
+    return f"- **{row['id']}** {row['claim']}: *{row['verdict']}*.{corrected} {row['note']}".rstrip()
 
 
 def _claims() -> dict[str, list[dict]]:
@@ -133,8 +184,8 @@ def _title(slug: str) -> str:
     return slug.replace("_", " ").capitalize()
 
 
-def _linked(slug: str, file: Path) -> str:
-    """A picture that leads to itself at its full size."""
+def _linked(slug: str, file: Path, up: str = "") -> str:
+    """A picture that leads to itself at its full size; `up` is the way from the page to the top folder."""
     alt = re.sub(r"[\[\]|]", "", json.loads(file.read_text())["alt"])
-    name = f"figures/{slug}/{file.stem}.png"
+    name = f"{up}figures/{slug}/{file.stem}.png"
     return f"[![{alt}]({name})]({name})"

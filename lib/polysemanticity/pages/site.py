@@ -19,7 +19,7 @@ from PIL import Image
 
 from polysemanticity.base import paths, runtime
 from polysemanticity.base.checks import check
-from polysemanticity.pages import audits, reference
+from polysemanticity.pages import audits, readme, reference
 
 NEEDS = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"  # the one file that typesets without its siblings
@@ -61,7 +61,7 @@ def sources() -> dict[str, bytes | str | Path]:
     """Return every source of the site by its path: its content, or the file that it is a copy of."""
     own = paths.ROOT / "site"
     found = {str(file.relative_to(own)): file for file in own.rglob("*") if file.suffix in BY_HAND}
-    found |= {file.name: file for file in (paths.ROOT / "docs").glob("*.md")}
+    found |= {file.name: file for file in (paths.ROOT / "docs").glob("*.md") if file.stem not in readme.PAGES}
     found["parts/guides.md"] = guides(found)
     figures = paths.home() / "figures"
     found |= {f"figures/{file.relative_to(figures)}": file for file in figures.glob("*/fig*")}
