@@ -34,7 +34,7 @@ results = sweep.run(toy_worker.rounded, [{{"index": i, "folder": "{calls}"}} for
 """
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=300):
     """Wait until the condition holds; whether it did."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:

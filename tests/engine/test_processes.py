@@ -24,7 +24,7 @@ def test_process_ends_with_its_parent():
         "p.stdout.readline(); print(p.pid, flush=True)"
     )
     done = subprocess.run([sys.executable, "-c", parent, child], cwd=paths.ROOT, capture_output=True, text=True)
-    assert ended_within(int(done.stdout), 5)
+    assert ended_within(int(done.stdout), 60)
 
 
 def test_all_of_one_token_end_and_no_others(monkeypatch):
@@ -34,7 +34,7 @@ def test_all_of_one_token_end_and_no_others(monkeypatch):
     monkeypatch.setenv(processes.TOKEN, "other-run/a")
     other = subprocess.Popen(sleeper)
     processes.end_all("this-run")
-    assert all(ended_within(process.pid, 5) for process in mine)
+    assert all(ended_within(process.pid, 60) for process in mine)
     assert other.poll() is None
     other.kill()
     other.wait()
@@ -42,7 +42,7 @@ def test_all_of_one_token_end_and_no_others(monkeypatch):
 
 def test_work_is_told_from_rest_and_children_that_ended_count(monkeypatch):
     monkeypatch.setenv(processes.TOKEN, "working/a")
-    busy = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+    busy = "import time; end = time.process_time() + 2\nwhile time.process_time() < end: pass"
     rest = "\nprint('done', flush=True); time.sleep(600)"
     parent = "import subprocess, sys, time; subprocess.run([sys.executable, '-c', sys.argv[1]])" + rest
     started = [
@@ -52,6 +52,7 @@ def test_work_is_told_from_rest_and_children_that_ended_count(monkeypatch):
     for process in started:
         process.stdout.readline()
     used = processes.cpu_seconds("working")
-    assert [used[process.pid] > 0.4 for process in started] == [True, True, False]
+    busiest, parents, rests = (used[process.pid] for process in started)  # each has Python's start besides
+    assert min(busiest, parents) > rests + 1
     processes.end_all("working")
     assert processes.cpu_seconds("working") == {}

@@ -78,8 +78,8 @@ class Victim:
         return self.process.exitcode
 
     def orphans(self) -> int:
-        """How many of its processes are alive five seconds after its end; they are killed then."""
-        deadline = time.monotonic() + 5
+        """How many of its processes are alive a minute after its end; they are killed then."""
+        deadline = time.monotonic() + 60
         while (left := self.members()) and time.monotonic() < deadline:
             time.sleep(0.1)
         for process in left:
