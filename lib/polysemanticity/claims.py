@@ -5,15 +5,20 @@ interval lies inside its band, *fails* if one lies outside, and is *unclear* if 
 not hold as printed, while the bands of its corrected statement hold, *holds with a correction*.
 """
 
+from __future__ import annotations
+
 import json
 import math
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from polysemanticity.base import paths, runtime
 from polysemanticity.base.checks import check
-from polysemanticity.intervals import Estimate
+
+if typing.TYPE_CHECKING:  # SciPy's statistics take seconds to import
+    from polysemanticity.intervals import Estimate
 
 HOLDS, FAILS, UNCLEAR = "holds", "fails", "unclear"
 CORRECTED, NOT_TESTED = "holds with a correction", "not tested"

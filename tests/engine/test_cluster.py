@@ -18,8 +18,8 @@ import psutil
 import pytest
 import toy_worker
 
-from polysemanticity.base import paths, runtime
-from polysemanticity.engine import cluster, codedigest, run, store, sweep
+from polysemanticity.base import codedigest, paths, runtime
+from polysemanticity.engine import cluster, run, store, sweep
 from polysemanticity.papers import coding_theory_spectra as paper_of_images
 from polysemanticity.papers import feature_capacity as paper
 from polysemanticity.papers.coding_theory_spectra import dense_autoencoders, language, vision

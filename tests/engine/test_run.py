@@ -97,7 +97,12 @@ def test_success_publishes_everything_at_once(home, capsys):
     assert "1 of 1 succeeded" in capsys.readouterr().out
     before = snapshot(home)
     assert run.main([]) == 0
-    assert snapshot(home) == before  # not even touched
+    assert "unchanged" in capsys.readouterr().out and snapshot(home) == before
+    assert run.main(["--force"]) == 0
+    assert "unchanged" not in capsys.readouterr().out and snapshot(home) == before  # not even touched
+    (figures / "claims.json").write_text("edited by hand")
+    assert run.main([]) == 0 and snapshot(home) != before
+    assert (figures / "claims.json").read_text() == before[str(figures / "claims.json")][0].decode()
 
 
 def test_other_profiles_leave_the_published_files_alone(home):

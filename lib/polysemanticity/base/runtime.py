@@ -1,9 +1,15 @@
-"""What a run is and what it runs on: its settings, device, threads and visible progress."""
+"""What a run is and what it runs on: its settings, device, threads and visible progress.
+
+PyTorch is imported where it is asked: a run that has nothing to do does not wait for it.
+"""
+
+from __future__ import annotations
 
 import contextlib
 import os
 import sys
 import time
+import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -11,11 +17,11 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-import torch
-from threadpoolctl import threadpool_limits
-
 from polysemanticity.base import config, paths
 from polysemanticity.base.checks import check
+
+if typing.TYPE_CHECKING:
+    import torch
 
 CLUSTER = "POLYSEMANTICITY_DASK"  # in the environment: the Dask scheduler whose workers compute, if there is one
 PACKAGES = ("numpy", "scipy", "torch", "torchvision", "transformers", "scikit-learn", "scikit-image")
@@ -64,6 +70,8 @@ def start(paper: ModuleType, *, profile: str, seed: int, device: str, overrides:
 def device(name: str = "auto") -> torch.device:
     """Return the device for `auto` (CUDA when it is there), `cpu`, `cuda` or `cuda:N`; ValueError if it is unknown or
     absent."""
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = str(name).partition(":")
@@ -93,6 +101,9 @@ def cores() -> int:
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
     """Run numpy and torch with `count` threads inside the block: results are bit-identical only at the same number."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
     before = torch.get_num_threads()
     with threadpool_limits(count):
         torch.set_num_threads(count)

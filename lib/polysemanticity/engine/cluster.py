@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping
 
 import joblib
 
-from polysemanticity.base import checks, paths, runtime
-from polysemanticity.engine import codedigest, processes
+from polysemanticity.base import checks, codedigest, paths, runtime
+from polysemanticity.engine import processes
 
 ALLOWED = "tcp://HOST:PORT or tls://HOST:PORT of a running Dask scheduler, or local:N for N worker processes here"
 PATIENCE = 5  # seconds that a scheduler may take to answer a run that begins, and a first worker to join it

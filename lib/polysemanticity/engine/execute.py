@@ -3,21 +3,23 @@
 The arguments are the source, the place for the executed copy, the parameters as JSON, a folder with a short name for
 sockets, and the process id of the runner. A refusal is one line in `reason.txt` beside the executed copy. Papermill's
 own word is not enough to call it a success (a killed kernel, `SystemExit(0)` and a cell that never ran look like one),
-so `problem` reads the executed copy as well.
+so `problem` reads the executed copy as well. What takes seconds to import is imported where it is needed: a run that
+has nothing to do does not wait for it.
 """
+
+from __future__ import annotations
 
 import json
 import re
 import sys
+import typing
 from pathlib import Path
-
-import nbformat
-import papermill
-from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
 
 from polysemanticity.base import paths
 from polysemanticity.engine import processes
+
+if typing.TYPE_CHECKING:
+    import nbformat
 
 KERNEL = "python3"
 LAUNCH = (  # a kernel watches its parent only once it is up, which can take seconds
@@ -31,6 +33,9 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 def execute(source: Path, target: Path, parameters: dict, sockets: Path) -> None:
     """Execute `source` into `target`; the kernel is spoken to through files in `sockets`, so that runs never clash."""
+    import papermill
+    from traitlets.config import Config
+
     connection = Config({"KernelManager": {"transport": "ipc", "ip": str(sockets / "kernel")}})
     papermill.execute_notebook(
         source,
@@ -69,6 +74,8 @@ def problem(notebook: nbformat.NotebookNode) -> str | None:
 
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return the executed notebook without times, paths and anything else that differs between two equal runs."""
+    import nbformat
+
     notebook = nbformat.from_dict(notebook)
     notebook.metadata = {
         key: notebook.metadata[key] for key in ("kernelspec", "language_info") if key in notebook.metadata
@@ -82,6 +89,20 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         for output in cell.get("outputs", []):
             output.get("metadata", {}).pop("application/papermill.record", None)
     return notebook
+
+
+def read(file: Path) -> nbformat.NotebookNode:
+    """Return the notebook in a file, in the present format."""
+    import nbformat
+
+    return nbformat.read(file, as_version=4)
+
+
+def text(notebook: nbformat.NotebookNode) -> str:
+    """Return a notebook as it is kept in a file."""
+    import nbformat
+
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
 
 
 def parameters_problem(notebook: nbformat.NotebookNode) -> str | None:
@@ -99,6 +120,8 @@ def main(arguments: list[str]) -> int:
     """Execute the notebook that the arguments name; 0 if papermill had nothing to object to."""
     source, target, parameters, sockets, runner = arguments
     processes.end_with_parent(int(runner))
+    from papermill.exceptions import PapermillExecutionError
+
     source, target = Path(source), Path(target)
     try:
         execute(source, target, json.loads(parameters), Path(sockets))

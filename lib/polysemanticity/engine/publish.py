@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType
 
 import filelock
-import nbformat
 
 from polysemanticity.base import paths
 from polysemanticity.engine import execute
@@ -23,8 +22,8 @@ def problem(paper: ModuleType, source: Path, executed: Path) -> str | None:
     """
     if not executed.exists():
         return "no executed copy was written"
-    found = None if paths.is_guide(source) else execute.parameters_problem(nbformat.read(source, as_version=4))
-    return found or execute.problem(nbformat.read(executed, as_version=4)) or _missing(paper, executed.parent)
+    found = None if paths.is_guide(source) else execute.parameters_problem(execute.read(source))
+    return found or execute.problem(execute.read(executed)) or _missing(paper, executed.parent)
 
 
 def _missing(paper: ModuleType, staging: Path) -> str | None:
@@ -45,7 +44,7 @@ def _missing(paper: ModuleType, staging: Path) -> str | None:
 
 def publish(slug: str, executed: Path, place: Path) -> None:
     """Put the figures and the cleaned executed copy of a success under `place`; equal ones are left untouched."""
-    document = (nbformat.writes(execute.cleaned(nbformat.read(executed, as_version=4))).rstrip("\n") + "\n").encode()
+    document = execute.text(execute.cleaned(execute.read(executed))).encode()
     target = place / "docs" / executed.name
     with alone():
         if (executed.parent / "figures" / slug).exists():  # a guide has none

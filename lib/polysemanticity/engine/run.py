@@ -25,7 +25,7 @@ from types import ModuleType, SimpleNamespace
 
 from polysemanticity.base import config, paths, runtime
 from polysemanticity.base.checks import check
-from polysemanticity.engine import cluster, execute, processes, publish, template, upkeep
+from polysemanticity.engine import cluster, execute, processes, publish, template, upkeep, uptodate
 from polysemanticity.pages import readme, site
 
 SILENCE = 900.0  # seconds without progress and without work after which a notebook counts as hanging
@@ -53,6 +53,8 @@ class Job:
     held: object = None  # the lock of its staging folder
     failure: str | None = None
     summary: str = ""
+    inputs: str = ""  # a digest of what it is made from
+    unchanged: bool = False  # what is published was made from just that: nothing to do
 
     @property
     def executed(self) -> Path:
@@ -85,6 +87,9 @@ def main(arguments: list[str] | None = None) -> int:
         papers = selected(options.only)
         if options.list:
             print(listing(papers))
+            return 0
+        if not options.set and (known := nothing_to_do(papers, options)):
+            print(known)
             return 0
         overrides = dict(config.parse(text) for text in options.set)
         if options.dask:
@@ -156,6 +161,28 @@ def listing(papers: dict[str, Path]) -> str:
     return "\n".join(lines)
 
 
+def nothing_to_do(papers: dict[str, Path], options: argparse.Namespace) -> str | None:
+    """Return the table of a run for which everything is published already, else None; nothing large is imported."""
+    if options.force or options.dask:
+        return None
+    started, place = time.monotonic(), paths.published(options.profile, options.seed != 0)
+    jobs = []
+    for slug, source in papers.items():
+        parameters = _parameters(source, options, {})
+        summary = uptodate.summary(slug, source, parameters, place)
+        if summary is None:
+            return None
+        jobs.append(Job(slug, source, None, place, place, parameters, summary=summary, unchanged=True))
+    return _table(jobs, place, time.monotonic() - started)
+
+
+def _parameters(source: Path, options: argparse.Namespace, own: dict) -> dict:
+    """What a notebook is told: whatever differs from what its cell of parameters says."""
+    asked = {"profile": options.profile, "seed": options.seed, "device": options.device, "overrides": own}
+    usual = {"profile": "default", "seed": 0, "device": "auto", "overrides": {}}
+    return {} if paths.is_guide(source) else {name: value for name, value in asked.items() if value != usual[name]}
+
+
 def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dict) -> list[Job]:
     """Return the jobs with their parameters checked: a bad value is refused before anything runs."""
     modules = {slug: declared(slug, path) for slug, path in papers.items()}
@@ -172,13 +199,9 @@ def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dic
         own = {name: value for name, value in overrides.items() if _meant(name, fields[slug])}
         device = "cpu" if options.dask else options.device  # the cluster has checked it
         runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=device, overrides=own)
-        asked = {"profile": options.profile, "seed": options.seed, "device": options.device, "overrides": own}
-        usual = {"profile": "default", "seed": 0, "device": "auto", "overrides": {}}
-        changed = {name: value for name, value in asked.items() if value != usual[name]}
-        parameters = {} if paths.is_guide(source) else changed
         staging = scratch / f"{slug}-{uuid.uuid4().hex[:8]}"
         sockets = Path(tempfile.gettempdir()) / f"kernel-{staging.name[-8:]}"
-        jobs.append(Job(slug, source, modules[slug], staging, sockets, parameters))
+        jobs.append(Job(slug, source, modules[slug], staging, sockets, _parameters(source, options, own)))
     return jobs
 
 
@@ -193,10 +216,10 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
     token = uuid.uuid4().hex
     signal.signal(signal.SIGTERM, _interrupt)
     place = paths.published(options.profile, changed)
-    waiting, running = list(jobs), []
     started = time.monotonic()
     upkeep.clear_abandoned()
     publish.mend(place)
+    waiting, running = _changed(jobs, options, place), []
     _remember(arguments, jobs)
     try:
         address = _cluster(options.dask, token)
@@ -226,6 +249,17 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
             shutil.rmtree(job.sockets, ignore_errors=True)
     print(_table(jobs, place, time.monotonic() - started))
     return 1 if any(job.failure for job in jobs) else 0
+
+
+def _changed(jobs: list[Job], options: argparse.Namespace, place: Path) -> list[Job]:
+    """The jobs that have something to do; the others are marked, and said to have nothing."""
+    for job in jobs:
+        job.inputs = uptodate.inputs(job.source, job.parameters)
+        summary = None if options.force else uptodate.summary(job.slug, job.source, job.parameters, place)
+        if summary is not None:
+            job.unchanged, job.summary = True, summary
+            print(f"{job.slug}: unchanged", flush=True)
+    return [job for job in jobs if not job.unchanged]
 
 
 def _launch(job: Job, token: str, force: bool, address: str) -> Job:
@@ -344,6 +378,7 @@ def _conclude(job: Job, place: Path, token: str) -> None:
         job.failure = f"its outputs cannot be put under {os.path.relpath(place)}: {error}"
     if job.failure is None:
         job.summary = _delivered(job, place)
+        uptodate.remember(job.slug, job.source, job.parameters, place, job.inputs, job.summary)
     else:
         job.summary = job.failure + _kept_log(job)
     print(f"{job.slug}: {'failed' if job.failure else 'done'} after {job.seconds:.0f} s: {job.summary}", flush=True)
@@ -379,9 +414,10 @@ def _kept_log(job: Job) -> str:
 
 
 def _table(jobs: list[Job], place: Path, seconds: float) -> str:
-    lines = ["", f"{'notebook':28} {'outcome':8} {'seconds':>7}  what"]
+    lines = ["", f"{'notebook':28} {'outcome':9} {'seconds':>7}  what"]
     for job in jobs:
-        lines.append(f"{job.slug:28} {'failed' if job.failure else 'ok':8} {job.seconds:7.0f}  {job.summary}")
+        outcome = "failed" if job.failure else "unchanged" if job.unchanged else "ok"
+        lines.append(f"{job.slug:28} {outcome:9} {job.seconds:7.0f}  {job.summary}")
     good = sum(job.failure is None for job in jobs)
     where = os.path.relpath(place)
     lines.append(f"{good} of {len(jobs)} succeeded in {seconds:.0f} s; figures/ and docs/ are under {where}")

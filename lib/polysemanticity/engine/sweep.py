@@ -21,10 +21,10 @@ import filelock
 import joblib
 import numpy as np
 
-from polysemanticity.base import checkpoints, paths, runtime
+from polysemanticity.base import checkpoints, codedigest, paths, runtime
 from polysemanticity.base.checks import check
 from polysemanticity.base.results import Results
-from polysemanticity.engine import cluster, codedigest, processes, store
+from polysemanticity.engine import cluster, processes, store
 
 MOST_LOCKS = 500  # that one process holds at once: each is an open file
 POLL = 0.5  # seconds between two looks at what other runs are computing

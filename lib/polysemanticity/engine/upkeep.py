@@ -13,9 +13,9 @@ from pathlib import Path
 
 import filelock
 
-from polysemanticity.base import paths, runtime
+from polysemanticity.base import codedigest, paths, runtime
 from polysemanticity.base.checks import check
-from polysemanticity.engine import codedigest, store
+from polysemanticity.engine import store
 
 COMMANDS = ("status", "retry", "gc")
 RUNNING, OK = "did not end", "ok"

@@ -4,22 +4,27 @@ Its sources are laid out under docs/_build/sources from three places: the pages 
 notebooks and figures in docs/ and figures/, and pages from claims and docstrings (`pages.audits`, `pages.reference`).
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import importlib.util
 import io
 import os
 import subprocess
 import sys
+import typing
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import nbformat
 from PIL import Image
 
 from polysemanticity.base import paths, runtime
 from polysemanticity.base.checks import check
 from polysemanticity.pages import audits, readme, reference
+
+if typing.TYPE_CHECKING:
+    import nbformat
 
 NEEDS = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"  # the one file that typesets without its siblings
@@ -69,6 +74,8 @@ def sources() -> dict[str, bytes | str | Path]:
     with ThreadPoolExecutor(runtime.cores()) as pool:
         small = pool.map(thumbnail, pictures)
     found |= {f"thumbnails/{p.parent.name}/{p.stem}.webp": s for p, s in zip(pictures, small, strict=True)}
+    import nbformat
+
     documents = {file.name: nbformat.read(file, as_version=4) for file in (paths.home() / "docs").glob("*.ipynb")}
     found |= audits.pages(documents) | reference.pages()
     found |= {name: nbformat.writes(page(document)) for name, document in documents.items()}
@@ -111,6 +118,8 @@ def thumbnail(picture: Path) -> bytes:
 def page(document) -> nbformat.NotebookNode:
     """Return an executed notebook as the site shows it: pictures have an alt text, long code is folded, and the section
     in which a claim is judged can be linked to."""
+    import nbformat
+
     document = nbformat.from_dict(document)
     alts, section, heading = audits.alts(), None, ""
     for cell in document.cells:

@@ -67,12 +67,14 @@ def library() -> str:
     return whole.hexdigest()
 
 
-def _within(module: str) -> bool:
+def within(module: str) -> bool:
+    """Whether a module belongs to the package."""
     return module == PACKAGE or module.startswith(f"{PACKAGE}.")
 
 
-def _module_file(module: str) -> Path | None:
-    if _within(module):
+def module_file(module: str) -> Path | None:
+    """Return the source file of a module of the package, or of one that was imported; it need not exist."""
+    if within(module):
         base = paths.PACKAGE.joinpath(*module.split(".")[1:])
         return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
     file = getattr(sys.modules.get(module), "__file__", None)
@@ -80,12 +82,12 @@ def _module_file(module: str) -> Path | None:
 
 
 def _is_module(name: str) -> bool:
-    return _within(name) and _module_file(name).exists()
+    return within(name) and module_file(name).exists()
 
 
 @cache
 def _parse(module: str) -> _Source:
-    file = _module_file(module)
+    file = module_file(module)
     if file is None or not file.exists():
         raise ValueError(f"module = {module!r}: allowed is a module with a source file; define workers in a paper's")
     definitions: dict[str, list[ast.stmt]] = {}
@@ -94,14 +96,14 @@ def _parse(module: str) -> _Source:
     for statement in ast.parse(file.read_text()).body:
         if isinstance(statement, ast.Import):
             for alias in statement.names:
-                if _within(alias.name):
+                if within(alias.name):
                     modules[alias.asname or PACKAGE] = alias.name if alias.asname else PACKAGE
         elif isinstance(statement, ast.ImportFrom):
             for alias in statement.names:
                 whole = f"{statement.module}.{alias.name}"
                 if _is_module(whole):
                     modules[alias.asname or alias.name] = whole
-                elif _within(statement.module or ""):
+                elif within(statement.module or ""):
                     names[alias.asname or alias.name] = (statement.module, alias.name)
         else:
             for name in _bound(statement):

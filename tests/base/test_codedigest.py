@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from polysemanticity.base import paths
-from polysemanticity.engine import codedigest
+from polysemanticity.base import codedigest, paths
 
 FILES = {
     "__init__.py": "",
