@@ -41,16 +41,31 @@ def fig1_toy(table):
     return fig
 
 
-def test_a_figure_is_saved_as_four_files_byte_stable(toy_run):
+def test_a_figure_is_saved_as_four_files_byte_stable(toy_run, monkeypatch):
     folder = paths.figures("toy")
     plots.show(fig1_toy, TABLE, toy_run)
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert set(first) == {f"fig1_toy.{suffix}" for suffix in ("png", "pdf", "csv", "json")}
+    monkeypatch.setenv("POLYSEMANTICITY_FORCE", "again")
     plots.show(fig1_toy, TABLE, toy_run)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
     made_from = json.loads(first["fig1_toy.json"])
     assert made_from["profile"] == "default" and made_from["settings"]["n_seeds"] == 3 and made_from["alt"]
     assert "torch" in made_from["versions"]
+
+
+def test_what_was_drawn_by_the_same_code_from_the_same_table_is_not_drawn_again(toy_run, monkeypatch):
+    drawn, first = [], plots.drawing_code(fig1_toy)
+    monkeypatch.setattr(plots, "_drawn", lambda figure, draw=plots._drawn: drawn.append(1) or draw(figure))
+    plots.show(fig1_toy, TABLE, toy_run)
+    once = {path.name: path.read_bytes() for path in paths.figures("toy").iterdir()}
+    plots.show(fig1_toy, TABLE, toy_run)
+    assert len(drawn) == 1 and {path.name: path.read_bytes() for path in paths.figures("toy").iterdir()} == once
+    plots.show(fig1_toy, TABLE.assign(count=TABLE["count"] + 1), toy_run)
+    assert len(drawn) == 2
+    monkeypatch.setattr(plots, "drawing_code", lambda draw: "other code")
+    plots.show(fig1_toy, TABLE, toy_run)
+    assert len(drawn) == 3 and json.loads(once["fig1_toy.json"])["drawing"] == first
 
 
 def test_the_table_beside_a_figure_is_what_it_was_drawn_from(toy_run):

@@ -9,10 +9,14 @@ the figure is drawn from what a reader of that CSV reads. Colours go by `what`, 
 import atexit
 import base64
 import gc
+import hashlib
 import io
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -28,7 +32,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from polysemanticity.base import config, paths, runtime
+from polysemanticity.base import codedigest, config, paths, runtime
 from polysemanticity.base.checks import check
 
 CANVASES = {"png": FigureCanvasAgg, "pdf": FigureCanvasPdf}
@@ -88,12 +92,22 @@ def use_style() -> None:
     )
 
 
-class Shown:
-    """A figure that was drawn and saved; a notebook shows its picture, and pages find it by its name."""
+class Picture(NamedTuple):
+    """The files of a figure that was drawn."""
 
-    def __init__(self, figure: Figure, name: str, alt: str):
-        self.name, self.alt, self.png = name, alt, figure.saved_png
-        self.width, self.height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
+    png: bytes
+    pdf: bytes
+
+
+class Shown:
+    """A figure that was drawn and saved; a notebook shows its picture in 256 colours, and pages find it by its name."""
+
+    def __init__(self, picture: Picture, name: str, alt: str):
+        self.name, self.alt = name, alt
+        scale = plt.rcParams["figure.dpi"] / _saved_dpi()
+        with Image.open(io.BytesIO(picture.png)) as opened:
+            self.width, self.height = (round(scale * pixels) for pixels in opened.size)
+            self.png = _in_few_colours(opened)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         size = {"width": self.width, "height": self.height}
@@ -104,12 +118,48 @@ class Shown:
 def show(draw: Callable[[pd.DataFrame], Figure], table: pd.DataFrame, run: runtime.Run) -> Shown:
     """Draw a paper's figure from its table, save both under the function's name, and return it to be shown.
 
-    `draw` gets the table as it is read back from the CSV, so that it needs nothing else.
+    `draw` gets the table as it is read back from the CSV, so that it needs nothing else. A picture that was drawn from
+    the same table by the same code is not drawn again. Raises ValueError for a name that the paper does not declare,
+    and for a table that is not tidy.
     """
-    figure = draw(read(io.StringIO(csv_text(table))))
-    save(figure, draw.__name__, run, table)
-    plt.close(figure)
-    return Shown(figure, draw.__name__, run.figures[draw.__name__])
+    name, text, drawing = draw.__name__, csv_text(table), drawing_code(draw)
+    check(name in run.figures, "name", name, f"one declared in FIGURES: {', '.join(run.figures)}")
+    picture = _kept(drawing, text)
+    if picture is None:
+        figure = draw(read(io.StringIO(text)))
+        picture = _drawn(figure)
+        plt.close(figure)
+        _keep(drawing, text, picture)
+    _write(name, run, picture, text, drawing)
+    return Shown(picture, name, run.figures[name])
+
+
+def drawing_code(draw: Callable) -> str:
+    """Return a digest of all that makes a picture from a table: code, style and versions; empty where it has no
+    source."""
+    if draw.__module__ == "__main__":  # a notebook's own function
+        return ""
+    code = [codedigest.digest(draw), codedigest.digest(use_style)]
+    return hashlib.sha256(json.dumps([*code, matplotlib.__version__, sns.__version__]).encode()).hexdigest()
+
+
+def _kept(drawing: str, text: str) -> Picture | None:
+    """The picture that this code has drawn from this table before, unless everything is to be made again."""
+    if not drawing or os.environ.get("POLYSEMANTICITY_FORCE"):
+        return None
+    try:
+        return Picture(*((_place(drawing, text).with_suffix(f".{suffix}")).read_bytes() for suffix in CANVASES))
+    except FileNotFoundError:
+        return None
+
+
+def _keep(drawing: str, text: str, picture: Picture) -> None:
+    for suffix, content in picture._asdict().items() if drawing else ():
+        paths.write_atomically(_place(drawing, text).with_suffix(f".{suffix}"), content)
+
+
+def _place(drawing: str, text: str) -> Path:
+    return paths.cache() / "pictures" / hashlib.sha256(f"{drawing}\n{text}".encode()).hexdigest()
 
 
 def read(file) -> pd.DataFrame:
@@ -363,26 +413,32 @@ def label_end(ax: Axes, line: Line2D, text: str, **style) -> None:
 def save(fig: Figure, name: str, context: runtime.Run, table: pd.DataFrame) -> None:
     """Write the figure as PNG and PDF, the table that it was drawn from as CSV, and what it was made from as JSON.
 
-    Byte for byte the same for the same figure, which keeps its layout and, as `saved_png`, the picture in 256 colours:
-    a notebook shows that one, the smaller file. Raises ValueError for a name that the paper's FIGURES does not
-    declare.
+    Byte for byte the same for the same figure. Raises ValueError for a name that the paper's FIGURES does not declare.
     """
     check(name in context.figures, "name", name, f"one declared in FIGURES: {', '.join(context.figures)}")
+    _write(name, context, _drawn(fig), csv_text(table), "")
+
+
+def _write(name: str, context: runtime.Run, picture: Picture, text: str, drawing: str) -> None:
+    about = provenance(name, context) | {"drawing": drawing}
     folder = paths.figures(context.slug)
-    png = _drawn(fig, "png", {"Software": None})
-    fig.saved_png = _in_few_colours(png)
-    fig.set_layout_engine("none")  # it is laid out now, which every further drawing would repeat
-    paths.write_atomically(folder / f"{name}.png", png)
-    paths.write_atomically(folder / f"{name}.pdf", _drawn(fig, "pdf", {"CreationDate": None, "ModDate": None}))
-    paths.write_atomically(folder / f"{name}.csv", csv_text(table).encode())
-    paths.write_atomically(folder / f"{name}.json", (json.dumps(provenance(name, context), indent=1) + "\n").encode())
+    paths.write_atomically(folder / f"{name}.png", picture.png)
+    paths.write_atomically(folder / f"{name}.pdf", picture.pdf)
+    paths.write_atomically(folder / f"{name}.csv", text.encode())
+    paths.write_atomically(folder / f"{name}.json", (json.dumps(about, indent=1) + "\n").encode())
 
 
-def _drawn(fig: Figure, suffix: str, metadata: dict) -> bytes:
+def _drawn(fig: Figure) -> Picture:
+    """The figure's files; it keeps the layout that the first of them needed, which each would repeat."""
+    png = _file(fig, "png", {"Software": None})
+    fig.set_layout_engine("none")
+    return Picture(png, _file(fig, "pdf", {"CreationDate": None, "ModDate": None}))
+
+
+def _file(fig: Figure, suffix: str, metadata: dict) -> bytes:
     """The figure's file; as `fig.savefig`, which however draws twice, the first time for the layout only."""
     buffer, canvas, dpi = io.BytesIO(), fig.canvas, fig.dpi
-    wanted = plt.rcParams["savefig.dpi"]
-    fig.dpi = dpi if wanted == "figure" else wanted
+    fig.dpi = _saved_dpi()
     try:
         getattr(CANVASES[suffix](fig), f"print_{suffix}")(buffer, metadata=metadata)
     finally:
@@ -391,10 +447,14 @@ def _drawn(fig: Figure, suffix: str, metadata: dict) -> bytes:
     return buffer.getvalue()
 
 
-def _in_few_colours(png: bytes) -> bytes:
+def _saved_dpi() -> float:
+    wanted = plt.rcParams["savefig.dpi"]
+    return plt.rcParams["figure.dpi"] if wanted == "figure" else wanted
+
+
+def _in_few_colours(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as picture:
-        few = picture.convert("RGB").quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few = picture.convert("RGB").quantize(method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(buffer, "PNG")
     return buffer.getvalue()
 

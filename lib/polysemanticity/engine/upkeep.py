@@ -121,6 +121,7 @@ def _leftovers() -> dict[str, list[Path]]:
         "unfinished trainings": [path for path in trainings if path.name not in finished],
         "checkpoints of kept results": [path for path in trainings if path.name in finished],
         "folders of killed runs": abandoned,
+        "pictures, kept by what they show": list((folder / "pictures").glob("*")),
     }
 
 
