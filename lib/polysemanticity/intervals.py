@@ -52,6 +52,16 @@ def mean(samples, axis: int = -1, level: float = 0.95) -> Estimate:
     return Estimate(_plain(middle), _plain(middle - half), _plain(middle + half))
 
 
+def ratio_of_means(above, below, level: float = 0.95) -> Estimate:
+    """Return mean(above) / mean(below) of pairs of samples with a t interval by linearisation; NaN if below is 0."""
+    above, below = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
+    if below.mean() == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    value = above.mean() / below.mean()
+    _, low, high = mean(above / below.mean() - value * (below / below.mean() - 1), level=level)
+    return Estimate(float(value), low, high)
+
+
 def bootstrap(statistic: Callable, samples, rng, n: int = 2000, level: float = 0.95) -> Estimate:
     """Return statistic(samples) and its bootstrap percentile interval; samples are redrawn along the first axis."""
     samples = np.asarray(samples)

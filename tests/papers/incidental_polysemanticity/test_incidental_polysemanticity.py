@@ -7,7 +7,7 @@ from polysemanticity.papers import incidental_polysemanticity as paper
 
 
 def test_claims_state_a_rule_a_reason_and_a_source():
-    assert list(paper.CLAIMS) == [f"IP-{number:02}" for number in range(1, 17)]
+    assert {name[:5] for name in paper.CLAIMS} >= {f"IP-{number:02}" for number in range(1, 18)}
     for name, claim in paper.CLAIMS.items():
         assert claim.id == name and claim.source and claim.paper and len(claim.reason) > 80
         assert (claim.corrected is None) == (claim.correction == "")

@@ -1,19 +1,25 @@
-"""The test for incidental sharing: the workers at the smallest sizes, and planted verdicts."""
-
-import math
+"""Planted pairs and their diagnosis: the worker at a small size, and verdicts on planted results."""
 
 import numpy as np
 import pytest
 import torch
 
-from polysemanticity import claims, incidental, plots
+from polysemanticity import claims, plots
 from polysemanticity.base import runtime
 from polysemanticity.base.results import Results
-from polysemanticity.papers.incidental_polysemanticity import causes, necessity
+from polysemanticity.papers.incidental_polysemanticity import necessity
 
-CALL = {"seed": 0, "device": "cpu"}
-TOY = {**CALL, "n_features": 8, "n_neurons": 16, "l1": 0.3}
 SETTINGS = necessity.Settings()
+SMALL = {
+    "seed": 0,
+    "device": "cpu",
+    "n_pairs": 1,
+    "n_alone": 2,
+    "l1": 0.1,
+    "n_steps": 200,
+    "n_inputs": 4000,
+    "n_seeds": 4,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -23,111 +29,79 @@ def one_thread():
         yield
 
 
-def test_relocate_tells_incidental_from_necessary():
-    weights = np.zeros((4, 3))
-    weights[[0, 1, 2, 3], [0, 0, 1, 1]] = [1.0, -1.0, 1.0, -1.0]
-    moves = necessity.relocate(weights, 0.05)
-    assert moves.incidental == 1  # one free neuron, two shared ones
-    assert moves.free_cost == pytest.approx(0, abs=1e-12) and moves.used_cost > 1
-    full = necessity.relocate(weights[:, :2], 0.05)
-    assert full.incidental == 0 and math.isnan(full.free_cost) and full.used_cost > 1
+def test_planted_prices_are_those_of_theory_and_are_found():
+    result = necessity.diagnosed(**SMALL, n_free=4)
+    assert result["stays"].all() and (result["free"] == 4).all()
+    accidental, costly, useful = result["planted"].T
+    n_features = 8
+    rng_price = 2 * result["expected"][:, 1] / result["expected"][:, n_features - 8 :].shape[1]
+    assert rng_price.shape == (4,)
+    np.testing.assert_allclose(accidental, 0, atol=1e-4)
+    assert (costly > 0.01).all() and (useful < -0.02).all()
+    np.testing.assert_allclose(result["measured"][:, 0], 0, atol=1e-3)
+    assert np.corrcoef(result["measured"][:, 1], costly)[0, 1] > 0.8
 
 
-@pytest.mark.parametrize("n_neurons", [4, 6, 16])
-def test_toys_are_diagnosed_as_counted(n_neurons):
-    result = necessity.toy(**{**TOY, "l1": 0.05, "n_neurons": n_neurons}, n_seeds=8)
-    np.testing.assert_array_equal(result["incidental"], result["count"] - max(0, 8 - n_neurons))
-    assert (result["again"] >= 0).all() and result["chance"].shape == (8,)
+def test_without_a_free_neuron_there_is_no_price():
+    result = necessity.diagnosed(**SMALL, n_free=0)
+    assert np.isnan(result["planted"]).all() and np.isnan(result["measured"]).all()
 
 
-def test_dividing_a_linear_neuron_changes_nothing_else():
-    encoder, decoder = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.tensor([[1.0, -1.0], [0.0, 0.0]])
-    weights = (encoder, decoder, torch.zeros(1, 2), torch.zeros(1, 2))
-    inputs = torch.eye(2)
-    divided = necessity._divided(weights, 1, 0, 1)
-    assert divided[0].tolist() == [[1.0, 0.0], [0.0, -1.0]]
-    for network in (weights, divided):
-        output = inputs @ network[0] @ network[1]
-        assert output.tolist() == [[1.0, -1.0], [-1.0, 1.0]]
-    assert weights[0].tolist() == [[1.0, 0.0], [-1.0, 0.0]]  # the argument is as it was
-    assert necessity._split(weights, inputs, lambda h: h, 0.0) == (1, 1)
+def test_samples_come_up_as_often_as_they_should():
+    often = torch.tensor([[1.0, 2.0, 0.0, 0.5]])
+    drawn = necessity._sample(often, 100_000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn, often, atol=0.03, rtol=0)
 
 
-@pytest.mark.parametrize("kind", ["linear", "ReLU"])
-def test_autoencoders_learn_and_are_diagnosed(kind):
-    config = {**CALL, "n_features": 4, "n_neurons": 8, "l1": 0.02, "n_seeds": 2, "n_steps": 600}
-    result = necessity.autoencoder(**config, kind=kind)
-    assert result["explained"].min() > 0.8 and (result["incidental"] <= result["count"]).all()
+def test_prices_are_named():
+    named = necessity.diagnosis([0.0, 0.004, 0.006, -0.004, -0.02, np.nan], 0.1)
+    assert named.tolist() == ["accidental", "accidental", "costly", "accidental", "useful", "necessary"]
 
 
-def test_an_unknown_kind_is_named():
-    with pytest.raises(ValueError, match="kind = 'cubic': allowed is linear or ReLU"):
-        necessity.autoencoder(**TOY, n_seeds=2, kind="cubic", n_steps=1)
-
-
-def toys(wrong=0, free_cost=0.0, again=1.0):
-    """Results of `toy` with these many wrong diagnoses per size, cost of a free move, and pairs that recur ÷ chance."""
-    configs, rows = necessity.sizes(SETTINGS, causes.Settings()), []
+def results(wrong=0.0, scale=1.0, missed=None):
+    """Diagnosed networks with a share of wrong signs, a scale of measured prices, and costly pairs missed."""
+    rng, rows, configs = np.random.default_rng(0), [], necessity.planted(SETTINGS)
     for config in configs:
-        m, n_seeds = config["n_neurons"], config["n_seeds"]
-        count = np.full(n_seeds, max(0, 32 - m) + 2)
-        rows.append(
-            {
-                "count": count,
-                "incidental": count - max(0, 32 - m) - (np.arange(n_seeds) < wrong),
-                "free_cost": np.full(n_seeds, free_cost),
-                "used_cost": np.full(n_seeds, 1.2),
-                "again": np.full(n_seeds, round(3 * again)),
-                "chance": np.full(n_seeds, 3.0),
-            }
-        )
+        shape = config["n_seeds"], 2
+        expected = np.exp(rng.uniform(np.log(0.5), np.log(30), shape))
+        costly = expected / 500
+        planted_price = np.hstack([np.zeros(shape), costly, -rng.uniform(0.03, 0.058, shape)])
+        price = planted_price * scale * np.where(rng.random(planted_price.shape) < wrong, -1, 1)
+        price = price * rng.normal(1, 0.05, price.shape)
+        price[:, :2] += np.where(rng.random(shape) < wrong, 0.02, 0)
+        seen = rng.random(shape) < 1 - np.exp(-expected) if missed is None else rng.random(shape) > missed
+        price[:, 2:4] *= seen * expected / np.maximum(1e-9, expected * (1 - np.exp(-expected)))
+        price[:, 2:4] = np.where(seen, np.sign(price[:, 2:4]) * np.maximum(np.abs(price[:, 2:4]), 0.006), 0)
+        free = config["n_free"] > 0
+        rows.append({
+            "planted": planted_price if free else np.full((shape[0], 6), np.nan),
+            "measured": price if free else np.full((shape[0], 6), np.nan),
+            "stays": np.ones((shape[0], 6), dtype=bool),
+            "expected": np.hstack([np.zeros(shape), expected, np.full(shape, 90.0)]),
+        })  # fmt: skip
     return Results(configs, rows)
 
 
+@pytest.mark.parametrize(("planted", "verdict"), [({}, claims.HOLDS), ({"wrong": 0.5}, claims.FAILS)])
+def test_diagnoses_are_judged_rightly(planted, verdict):
+    found = necessity.measured(results(**planted))
+    assert claims.verdict_of(necessity.CLAIMS["IP-13a"], found.quantities) == verdict
+    assert "chance 0.33" in found.note and "n = 24, m = 36" in found.scale
+
+
 @pytest.mark.parametrize(
-    ("planted", "verdict"),
-    [
-        ({}, claims.HOLDS),
-        ({"wrong": 9}, claims.FAILS),
-        ({"free_cost": 0.1}, claims.FAILS),
-        ({"again": 3.0}, claims.FAILS),
-    ],
+    ("planted", "verdict"), [({}, claims.HOLDS), ({"scale": 1.4}, claims.FAILS), ({"missed": 0.5}, claims.FAILS)]
 )
-def test_planted_diagnoses_are_judged_rightly(planted, verdict):
-    measured = necessity.measured(toys(**planted))
-    assert claims.verdict_of(necessity.CLAIMS["IP-13"], measured.quantities) == verdict
-    assert "48 networks per size" in measured.scale
+def test_prices_are_judged_rightly(planted, verdict):
+    found = necessity.measured_prices(results(**planted))
+    assert claims.verdict_of(necessity.CLAIMS["IP-13b"], found.quantities) == verdict
 
 
-def nets():
-    """Results of `autoencoder`: three shared neurons, of which one is incidental where there is room."""
-    configs = necessity.autoencoders(SETTINGS)
-    split = [int(config["n_neurons"] > 16) for config in configs]
-    three, sure = np.full(SETTINGS.net_seeds, 3), np.full(SETTINGS.net_seeds, 0.9)
-    return Results(configs, [{"count": three, "incidental": 0 * three + one, "explained": sure} for one in split])
-
-
-def test_the_tables_split_what_is_shared():
-    table = necessity.table(toys(), nets())
+def test_the_table_has_all_kinds_and_prices_of_those_that_have_one():
+    table = necessity.table(results())
     plots.check_tidy(table)
-    shared = "shared neurons per network"
-    necessary = plots.part(table, network="toys", series="necessary, by the test")
-    by_counting = plots.part(table, network="toys", what="control")
-    assert list(necessary[shared]) == list(by_counting[shared]) == [16, 12, 8, 4, 0, 0, 0, 0]
-    exact = plots.part(table, what="corrected")[shared]
-    assert list(exact) == pytest.approx([incidental.expected_polysemantic(32, m) for m in SETTINGS.neurons])
-    linear = plots.part(table, network="linear autoencoders", series="incidental, by the test")
-    assert dict(zip(linear["neurons per feature m/n"], linear[shared], strict=True)) == {
-        0.5: 0,
-        1: 0,
-        1.5: 1,
-        2: 1,
-        4: 1,
-    }
-    rows = necessity.by_kind(nets())
-    assert list(rows["of these split at no loss"]) == [0, 18, 0, 18] and list(rows["shared neurons"]) == [
-        36,
-        54,
-        36,
-        54,
-    ]
+    shares = plots.part(table, quantity="share of pairs")
+    assert len(shares) == 16 and shares.groupby("planted")["value"].sum().to_numpy() == pytest.approx(1)
+    necessary = plots.part(shares, planted="necessary", diagnosed="necessary")
+    assert necessary["value"].item() == 1
+    assert len(plots.part(table, quantity=necessity.MEASURED)) == 2 * 2 * SETTINGS.planted_seeds

@@ -20,6 +20,7 @@ from polysemanticity.papers.incidental_polysemanticity import (
     necessity,
     noise,
     penalties,
+    race,
     sparsification,
     winner_takes_all,
     winners,
@@ -48,6 +49,7 @@ FAMILIES = (
     sparsification,
     collisions,
     winners,
+    race,
     noise,
     penalties,
     causes,
@@ -69,6 +71,7 @@ class Config:
     sparsification: sparsification.Settings = family(sparsification.Settings)
     collisions: collisions.Settings = family(collisions.Settings)
     winners: winners.Settings = family(winners.Settings)
+    race: race.Settings = family(race.Settings)
     noise: noise.Settings = family(noise.Settings)
     penalties: penalties.Settings = family(penalties.Settings)
     causes: causes.Settings = family(causes.Settings)

@@ -3,10 +3,9 @@
 from polysemanticity.papers.incidental_polysemanticity.figures.causes import figx_costs as figx_costs
 from polysemanticity.papers.incidental_polysemanticity.figures.causes import figx_hidden as figx_hidden
 from polysemanticity.papers.incidental_polysemanticity.figures.collisions import fig3_counts as fig3_counts
-from polysemanticity.papers.incidental_polysemanticity.figures.collisions import fig6_strengths as fig6_strengths
-from polysemanticity.papers.incidental_polysemanticity.figures.collisions import fig7_proportion as fig7_proportion
 from polysemanticity.papers.incidental_polysemanticity.figures.collisions import figx_break as figx_break
 from polysemanticity.papers.incidental_polysemanticity.figures.collisions import figx_collisions as figx_collisions
+from polysemanticity.papers.incidental_polysemanticity.figures.collisions import figx_constant as figx_constant
 from polysemanticity.papers.incidental_polysemanticity.figures.cooccurrence import (
     figx_cooccurrence as figx_cooccurrence,
 )
@@ -18,6 +17,7 @@ from polysemanticity.papers.incidental_polysemanticity.figures.noise import figx
 from polysemanticity.papers.incidental_polysemanticity.figures.noise import figx_noise_theory as figx_noise_theory
 from polysemanticity.papers.incidental_polysemanticity.figures.penalties import figx_penalties as figx_penalties
 from polysemanticity.papers.incidental_polysemanticity.figures.playground import draw_ensemble as draw_ensemble
+from polysemanticity.papers.incidental_polysemanticity.figures.race import figx_two_clocks as figx_two_clocks
 from polysemanticity.papers.incidental_polysemanticity.figures.sparsification import (
     fig2_sparsification as fig2_sparsification,
 )

@@ -5,34 +5,43 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from polysemanticity import plots
-from polysemanticity.papers.incidental_polysemanticity.figures import drawing
 
-PER_FEATURE, SHARED = "neurons per feature m/n", "shared neurons per network"
-SPLIT = ["necessary, by the test", "incidental, by the test"]
+SHARE, MEASURED, PLANTED = "share of pairs", "measured price ÷ λ", "planted price ÷ λ"
+NECESSARY = "necessary"
 
 
 def figx_necessity(table: pd.DataFrame) -> Figure:
-    """Left: polysemantic neurons of trained toys against neurons per feature, split by the test on the final weights
-    into necessary ones, which are as many as neurons are missing, and incidental ones on top. Middle and right: the
-    same for small linear and ReLU autoencoders: all sharing is necessary up to one neuron per feature, and little is
-    left beyond."""
-    networks = list(dict.fromkeys(table["network"]))
-    fig, axes = plt.subplots(1, len(networks), figsize=(10.5, 4.2), width_ratios=(1.5, 1, 1))
-    look = plots.styles(table)
-    for ax, network in zip(axes, networks, strict=True):
-        rows = plots.part(table, network=network)
-        bars = plots.part(rows, series=SPLIT).sort_values(
-            "series", key=lambda name: name.map(SPLIT.index), kind="stable"
-        )
-        places = drawing.stacked(ax, bars, PER_FEATURE, y=SHARED, look=look)
-        rows = rows.assign(place=rows[PER_FEATURE].map(places))
-        theory = plots.part(rows, what=["corrected", "control"])
-        plots.points(ax, theory, "place", y=SHARED, look=look, marker="_", ms=18, markeredgewidth=2.2)
-        whole = plots.part(rows, series="all").assign(series="all, 95 % interval")
-        plots.points(ax, whole, "place", y=SHARED, look={"all, 95 % interval": look["all"]}, marker="", elinewidth=1)
-        ax.set(xlabel=PER_FEATURE, title=network[0].upper() + network[1:])
-        ax.set_xticks(list(places.values()), [f"{ratio:.3g}" for ratio in places])
-        ax.set_ylim(0, None)
-    axes[0].set_ylabel(SHARED)
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    """Left: how planted pairs were diagnosed, a map of planted against diagnosed kind with the number of pairs and the
+    share with its interval; the diagonal holds nearly all. Right: measured against planted price of costly and of
+    useful pairs, along the line of equal prices; a few costly pairs that the inputs hardly show lie at zero."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.2))
+    rows = plots.part(table, quantity=SHARE)
+    kinds = list(dict.fromkeys(rows["diagnosed"]))
+    shares = rows.pivot(index="planted", columns="diagnosed", values="value").reindex(index=kinds, columns=kinds)
+    left.imshow(shares, cmap="Greys", vmin=0, vmax=1.4)
+    for _, row in rows.iterrows():
+        x, y = kinds.index(row["diagnosed"]), kinds.index(row["planted"])
+        said = f"{row['value']:.0%}\n{row['low']:.0%}–{row['high']:.0%}" if row["value"] > 0 else "0"
+        left.text(x, y, said, ha="center", va="center", fontsize=9, color="white" if row["value"] > 0.7 else "black")
+    names = ["necessary*" if kind == NECESSARY else kind for kind in kinds]
+    left.set_xticks(range(len(kinds)), names, rotation=20)
+    left.set_yticks(range(len(kinds)), names)
+    left.grid(False)
+    left.set(xlabel="diagnosed (95 % intervals)\n*no neuron is free: by counting", ylabel="planted")
+    judged = rows[(rows["planted"] == rows["diagnosed"]) & (rows["planted"] != NECESSARY)]["value"]
+    left.set_title(f"{judged.mean():.0%} rightly told apart\n(chance {1 / len(judged):.0%})")
+    prices = plots.part(table, quantity=MEASURED)
+    prices = prices.assign(series=prices["planted"])
+    look = plots.styles(prices)
+    for kind, part in prices.groupby("series", sort=False):
+        style = {"color": look[kind]["color"], "marker": look[kind]["marker"]}
+        right.plot(part[PLANTED], part["value"], linestyle="none", markersize=4, alpha=0.6, label=kind, **style)
+    ends = [prices[PLANTED].min(), prices[PLANTED].max()]
+    right.plot(ends, ends, label="measured = planted", **plots.CONTROL_LINE)
+    right.set(
+        xlabel="planted price ÷ λ (below 0: sharing saves)",
+        ylabel=MEASURED,
+        title="Measured against\nplanted price",
+    )
+    right.legend(loc="upper left")
     return fig
