@@ -354,6 +354,17 @@ def test_optimizers_do_not_touch_the_start_and_split_batches_alike(monkeypatch):
     torch.testing.assert_close(optimizers.published_descent(start, 0.01, "adamw", 20), whole, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("method", ["adamw", "adam"])
+def test_optimizers_may_stop_early_without_a_change_of_slots(method):
+    start = incidental.initial_weights(4, 32, range(2)).float()
+    whole, early = (
+        optimizers.published_descent(start, 0.05, method, 4000, early=early).numpy() for early in (False, True)
+    )
+    np.testing.assert_array_equal(incidental.slots(whole), incidental.slots(early))
+    np.testing.assert_allclose(whole, early, atol=0.05)
+    assert (whole != early).any()  # it did stop
+
+
 def test_adamw_makes_one_hot_rows_with_opposite_signs_only():
     trained = incidental.train(12, 24, 0.01, range(8), method="adamw", n_steps=6000)
     assert trained.converged.mean() > 0.85 and not trained.dead.any()

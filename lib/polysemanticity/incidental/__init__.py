@@ -107,8 +107,9 @@ def train(
     about 4 / l1) with the rest reported in `converged`.
 
     *Optimizers* ("adamw" with the paper's settings, "adam", "sign": `incidental.optimizers`) take `n_steps` steps at
-    `learning_rate` on the l1 subgradient, whatever has become of the rows by then. Dead weights jitter around zero; a
-    row has converged if one weight alone is above 0.01, and is dead if none is above 0.1. `time` is their product.
+    `learning_rate` on the l1 subgradient, whatever has become of the rows by then; with `early` they end once all rows
+    have been one-hot for a while. Dead weights jitter around zero; a row has converged if one weight alone is above
+    0.01, and is dead if none is above 0.1. `time` is the product of `n_steps` and `learning_rate`.
 
     `seeds` draw the weights by `initial_weights` unless `initial` gives them; a seed's result does not depend on the
     other seeds up to rounding. Results are on the CPU, in `dtype`. Costs 4 n² m flops per seed and step; in the flow
@@ -130,7 +131,7 @@ def train(
     start = start.to(device=device, dtype=dtype)
     if method == "flow":
         return _flow_result(start.cpu().numpy(), flow.to_the_end(start, l1, step, max_time, early))
-    weights = optimizers.published_descent(start, l1, method, n_steps, learning_rate, weight_decay)
+    weights = optimizers.published_descent(start, l1, method, n_steps, learning_rate, weight_decay, early)
     return _descent_result(start.cpu().numpy(), weights.cpu().numpy(), n_steps, learning_rate)
 
 

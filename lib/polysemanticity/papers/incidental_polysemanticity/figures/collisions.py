@@ -7,40 +7,46 @@ from matplotlib.figure import Figure
 
 from polysemanticity import plots
 
-COUNT, RATIO, SHARE = "polysemantic neurons per network", "count ÷ n²/4m", "share of neurons"
+COUNT, RATIO = "polysemantic neurons per network", "count ÷ n²/4m"
 STAY, SURVIVORS = "share of starting collisions that stay", "share of surviving collisions that were there at the start"
 SOME = "share of networks with at least one"
 PER_FEATURE = "neurons per feature m/n"
+ON_THE_WAY, AT_THE_END = "count ÷ exact count, slots filled by the weights at λt", "count ÷ exact count"
+WIDE = (8, 4.4)
 
 
 def fig3_counts(table: pd.DataFrame) -> Figure:
-    """Left: polysemantic neurons of 256 features against the number of neurons on logarithmic axes; gradient flow and
-    AdamW with intervals, the published means, the line n²/4m and three theories. Right: the same divided by n²/4m;
-    gradient flow lies a little below one, AdamW lower, and the published means about a third below."""
-    fig, axes = plt.subplots(1, 2, figsize=(10.5, 5))
-    look = {series: {"marker": "v", **style} for series, style in plots.styles(table).items()}
-    for ax, quantity in zip(axes, (COUNT, RATIO), strict=True):
-        _per_feature(ax, table)
-        rows = plots.part(table, quantity=quantity)
-        with_interval = rows["low"].notna() & rows["what"].isin(["measured", "paper"])
-        plots.lines(ax, rows[~with_interval], PER_FEATURE, look=look)
-        plots.points(ax, _between(rows[with_interval]), PER_FEATURE, look=look, dodge=0.3)
-        ax.set(ylabel=quantity)
-    law = plots.part(table, quantity=COUNT, series="n²/4m")["value"]
-    axes[0].set(yscale="log", title=f"Count for n = {table['features n'].iloc[0]} features")
-    axes[0].set_ylim(0.4 * law.min(), 1.6 * law.max())
-    powers = [2**power for power in range(-3, 12) if 0.4 * law.min() <= 2**power <= 1.6 * law.max()]
-    axes[0].set_yticks(powers, [f"{power:g}" for power in powers])
-    axes[0].minorticks_off()
-    axes[1].set(title="Ratio to n²/4m", ylim=(0.3, 2.1))
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    """Left: polysemantic neurons against the number of neurons on logarithmic axes: published means, gradient flow and
+    AdamW of fewer features, each along its own dashed line n²/4m. Right: the same counts divided by n²/4m against
+    neurons per feature, with 95 % intervals: near one where there are as many neurons as features, lower beyond, lowest
+    under AdamW; without interference it would be far above."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=WIDE)
+    look = plots.styles(table)
+    look = {name: {**style, "marker": "s"} if name.startswith("published") else style for name, style in look.items()}
+    left.set(xscale="log", yscale="log", xlabel="neurons m", ylabel=COUNT)
+    count = plots.part(table, quantity=COUNT)
+    for _, rows in plots.part(count, series="the law n²/4m").groupby("features n"):
+        plots.lines(left, rows, "neurons m", look=look)
+        end = rows.iloc[0]
+        left.annotate(f"n = {end['features n']}", (end["neurons m"], end["value"]), xytext=(6, 2),
+                      textcoords="offset points", fontsize=9)  # fmt: skip
+    plots.points(left, count[count["low"].notna()], "neurons m", look=look)
+    powers = [2**power for power in range(-2, 8)]
+    left.set_yticks(powers, [f"{power:g}" for power in powers])
+    found = sorted(set(count["neurons m"]))
+    ticks = [2**power for power in range(2, 15, 2) if found[0] <= 2**power <= found[-1]]
+    left.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    left.minorticks_off()
+    _per_feature(right, table)
+    ratio = plots.part(table, quantity=RATIO)
+    plots.lines(right, ratio[ratio["low"].isna()], PER_FEATURE, look=look)
+    plots.points(right, ratio[ratio["low"].notna()], PER_FEATURE, look=look, dodge=0.0)
+    right.set(ylabel=RATIO, ylim=(0, 2))
+    names = dict(zip(*right.get_legend_handles_labels()[::-1], strict=True))
+    fig.legend(names.values(), names, loc="outside lower center", ncols=3)
+    left.set_title("About as 1/m …")
+    right.set_title("… but the constant depends on m/n")
     return fig
-
-
-def _between(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order in which the series are drawn side by side: the paper's first, the longest last."""
-    order = {"paper": rows["what"] != "paper", "length": rows.groupby("series")["value"].transform("size")}
-    return rows.assign(**order).sort_values(list(order), kind="stable")
 
 
 def _per_feature(ax: Axes, table: pd.DataFrame) -> None:
@@ -52,42 +58,27 @@ def _per_feature(ax: Axes, table: pd.DataFrame) -> None:
     ax.minorticks_off()
 
 
-def fig6_strengths(table: pd.DataFrame) -> Figure:
-    """Left: polysemantic neurons of 64 features against the number of neurons for three strengths of regularization,
-    means with bands from the 15th to the 85th percentile of networks. Right: means divided by n²/4m; stronger
-    regularization lies closer to one."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.1))
+def figx_constant(table: pd.DataFrame) -> Figure:
+    """Left: count over the exact count if slots are filled by the weights that a network has at λt, largest first, with
+    95 % intervals, for two sizes: one at the start, down to the final count (dotted) long before encodings are sparse.
+    Right: count over the exact count of eight features alone, of eight features in the crowd of n by mean field, and of
+    whole networks: alone above one, the crowd takes it below."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=WIDE)
+    way, end = plots.part(table, quantity=ON_THE_WAY), plots.part(table, quantity=AT_THE_END)
     look = plots.styles(table)
-    for ax, quantity in ((left, COUNT), (right, RATIO)):
-        _per_feature(ax, table)
-        rows = plots.part(table, quantity=quantity)
-        theory, measured = rows[rows["what"] != "measured"], plots.part(rows, what="measured")
-        plots.lines(ax, theory, PER_FEATURE, look=look)
-        if quantity == COUNT:
-            plots.lines(ax, measured, PER_FEATURE, look=look, markers=True)
-        else:
-            plots.points(ax, measured, PER_FEATURE, look=look, dodge=0.1)
-        ax.set(ylabel=quantity)
-        ax.legend()
-    left.set(title="Networks from the 15th to the 85th percentile")
-    right.set(title="Ratio to n²/4m, 95 % intervals")
-    return fig
-
-
-def fig7_proportion(table: pd.DataFrame) -> Figure:
-    """Share of neurons that are polysemantic against the number of neurons on logarithmic axes, falling with slope
-    minus two along the exact theory; the published axis, divided once more by the number of features, lies 256 times
-    lower."""
-    fig, ax = plt.subplots(figsize=(6, 3.9))
-    ax.set(xscale="log", yscale="log", xlabel="neurons m", ylabel=SHARE)
-    plots.lines(ax, table[table["what"] != "measured"], "neurons m")
-    plots.points(ax, plots.part(table, what="measured"), "neurons m")
-    ax.set_title(f"Share of neurons that are polysemantic, n = {table['features n'].iloc[0]}")
-    sizes = sorted(set(table["neurons m"]))
-    ticks = [m for m in sizes if m % sizes[0] == 0 and (m // sizes[0]) & (m // sizes[0] - 1) == 0]
-    ax.set_xticks(ticks, [str(m) for m in ticks])
-    ax.minorticks_off()
-    ax.legend()
+    plots.lines(left, plots.part(way, what="control"), "λt", look=look)
+    plots.points(left, plots.part(way, what="measured"), "λt", look=look, joined=True)
+    left.set(xlabel="λt: the threshold rises with time", ylabel="count ÷ exact count, if slots were filled now")
+    left.axhline(1, **plots.CORRECTED_LINE)
+    left.legend()
+    left.set_title("Decided while weights are dense")
+    sizes = [f"n = {n}\nm = {m}" for n, m in zip(end["features n"], end["neurons m"], strict=True)]
+    plots.points(right, end.assign(size=end.groupby("neurons m").ngroup()), "size", look=look, dodge=0.15)
+    right.set_xticks(range(len(set(sizes))), sorted(set(sizes), key=sizes.index))
+    right.set(xlim=(-0.5, len(set(sizes)) - 0.5), ylabel=AT_THE_END)
+    right.axhline(1, **plots.CORRECTED_LINE)
+    right.legend()
+    right.set_title("A crowd lowers it")
     return fig
 
 
