@@ -95,14 +95,22 @@ def test_success_publishes_everything_at_once(home, capsys):
     shown = [output.metadata["polysemanticity"] for output in executed.cells[-1].outputs]
     assert shown == [{"claim": next(iter(paper.CLAIMS))}, {"figure": next(iter(paper.FIGURES))}]  # the pages read it
     assert "1 of 1 succeeded" in capsys.readouterr().out
+
+
+def test_unchanged_is_not_executed_and_equal_is_not_touched(home, capsys):
+    write_notebook(home, QUICK)
+    assert run.main([]) == 0
     before = snapshot(home)
     assert run.main([]) == 0
-    assert "unchanged" in capsys.readouterr().out and snapshot(home) == before
+    assert " unchanged  " in capsys.readouterr().out and snapshot(home) == before
     assert run.main(["--force"]) == 0
-    assert "unchanged" not in capsys.readouterr().out and snapshot(home) == before  # not even touched
-    (figures / "claims.json").write_text("edited by hand")
-    assert run.main([]) == 0 and snapshot(home) != before
-    assert (figures / "claims.json").read_text() == before[str(figures / "claims.json")][0].decode()
+    assert " unchanged  " not in capsys.readouterr().out and snapshot(home) == before
+    claims = home / "figures" / SLUG / "claims.json"
+    claims.write_text("edited by hand")
+    assert run.main([]) == 0
+    assert " unchanged  " not in capsys.readouterr().out and {k: v[0] for k, v in snapshot(home).items()} == {
+        k: v[0] for k, v in before.items()
+    }
 
 
 def test_other_profiles_leave_the_published_files_alone(home):

@@ -10,7 +10,7 @@ from types import ModuleType
 import filelock
 
 from polysemanticity.base import paths
-from polysemanticity.engine import execute
+from polysemanticity.engine import execute, reproduction
 
 SUFFIXES = ("png", "pdf", "csv", "json")
 
@@ -42,8 +42,16 @@ def _missing(paper: ModuleType, staging: Path) -> str | None:
     return None
 
 
-def publish(slug: str, executed: Path, place: Path) -> None:
-    """Put the figures and the cleaned executed copy of a success under `place`; equal ones are left untouched."""
+def publish(slug: str, executed: Path, place: Path) -> list[reproduction.Compared]:
+    """Put the figures and the cleaned executed copy of a success under `place`; return how they compare.
+
+    What agrees with the published, but for rounding, is left untouched. Other profiles, seeds and settings, which go
+    elsewhere, are compared with what is published.
+    """
+    if place == paths.home():
+        found = reproduction.settle(executed.parent, slug, executed, place)
+    else:
+        found = reproduction.compared(executed.parent, slug, paths.home())
     document = execute.text(execute.cleaned(execute.read(executed))).encode()
     target = place / "docs" / executed.name
     with alone():
@@ -51,6 +59,7 @@ def publish(slug: str, executed: Path, place: Path) -> None:
             replace_folder(executed.parent / "figures" / slug, place / "figures" / slug)
         if not target.exists() or target.read_bytes() != document:
             paths.write_atomically(target, document)
+    return found
 
 
 def alone() -> filelock.BaseFileLock:

@@ -25,7 +25,7 @@ from types import ModuleType, SimpleNamespace
 
 from polysemanticity.base import config, paths, runtime
 from polysemanticity.base.checks import check
-from polysemanticity.engine import cluster, execute, processes, publish, template, upkeep, uptodate
+from polysemanticity.engine import cluster, execute, processes, publish, reproduction, template, upkeep, uptodate
 from polysemanticity.pages import readme, site
 
 SILENCE = 900.0  # seconds without progress and without work after which a notebook counts as hanging
@@ -54,6 +54,7 @@ class Job:
     failure: str | None = None
     summary: str = ""
     inputs: str = ""  # a digest of what it is made from
+    compared: list[reproduction.Compared] = dataclasses.field(default_factory=list)  # with what is published
     unchanged: bool = False  # what is published was made from just that: nothing to do
 
     @property
@@ -248,6 +249,9 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
             shutil.rmtree(job.staging, ignore_errors=True)
             shutil.rmtree(job.sockets, ignore_errors=True)
     print(_table(jobs, place, time.monotonic() - started))
+    if options.profile != "smoke" and any(job.compared for job in jobs):
+        for line in _compared(jobs, options):
+            print(line)
     return 1 if any(job.failure for job in jobs) else 0
 
 
@@ -373,7 +377,7 @@ def _conclude(job: Job, place: Path, token: str) -> None:
     job.failure = job.failure or _failure(job)
     try:
         if job.failure is None:
-            publish.publish(job.slug, job.executed, place)
+            job.compared = publish.publish(job.slug, job.executed, place)
     except OSError as error:
         job.failure = f"its outputs cannot be put under {os.path.relpath(place)}: {error}"
     if job.failure is None:
@@ -411,6 +415,17 @@ def _kept_log(job: Job) -> str:
         if (job.staging / name).exists():
             shutil.copy(job.staging / name, kept / name)
     return f" (its log and partial copy: {os.path.relpath(kept)})"
+
+
+def _compared(jobs: list[Job], options: argparse.Namespace) -> list[str]:
+    """Write how the run compares with what is published, and return it in short."""
+    label = ", ".join([options.profile, *options.set, *([f"seed={options.seed}"] if options.seed else [])])
+    found = {job.slug: job.compared for job in jobs if job.compared}
+    place = reproduction.write(found, f"{label}, device {options.device}")
+    everything = [one for some in found.values() for one in some]
+    changed = [one for one in everything if one.verdicts and one.verdicts[0] != one.verdicts[1]]
+    lines = [*reproduction.summary(everything), *(f"{c.name}: {c.verdicts[0]} → {c.verdicts[1]}" for c in changed)]
+    return [*lines, f"what differs, and by how much: {os.path.relpath(place)}"]
 
 
 def _table(jobs: list[Job], place: Path, seconds: float) -> str:
