@@ -155,7 +155,8 @@ def settle(staging: Path, slug: str, executed: Path, place: Path) -> list[Compar
     same = agreeing & set(known)
     if same:
         settled = [known[row["id"]] if row["id"] in same else row for row in _rows(new)]
-        (new / "claims.json").write_text(json.dumps(settled, indent=1, ensure_ascii=False) + "\n")
+        whole = (old / "claims.json").read_text() if settled == _rows(old) else ""
+        (new / "claims.json").write_text(whole or json.dumps(settled, indent=1, ensure_ascii=False) + "\n")
     published = place / "docs" / executed.name
     if published.exists():
         _settle_outputs(executed, published, {"figure": set(kept), "claim": same})
