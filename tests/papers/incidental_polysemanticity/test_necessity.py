@@ -31,11 +31,8 @@ def one_thread():
 
 def test_planted_prices_are_those_of_theory_and_are_found():
     result = necessity.diagnosed(**SMALL, n_free=4)
-    assert result["stays"].all() and (result["free"] == 4).all()
+    assert result["stays"].all() and result["one_hot"].shape == (4, 3) and (result["free"] == 4).all()
     accidental, costly, useful = result["planted"].T
-    n_features = 8
-    rng_price = 2 * result["expected"][:, 1] / result["expected"][:, n_features - 8 :].shape[1]
-    assert rng_price.shape == (4,)
     np.testing.assert_allclose(accidental, 0, atol=1e-4)
     assert (costly > 0.01).all() and (useful < -0.02).all()
     np.testing.assert_allclose(result["measured"][:, 0], 0, atol=1e-3)
@@ -77,6 +74,7 @@ def results(wrong=0.0, scale=1.0, missed=None):
             "planted": planted_price if free else np.full((shape[0], 6), np.nan),
             "measured": price if free else np.full((shape[0], 6), np.nan),
             "stays": np.ones((shape[0], 6), dtype=bool),
+            "one_hot": np.arange(6 * shape[0]).reshape(-1, 6) % 11 > 0,
             "expected": np.hstack([np.zeros(shape), expected, np.full(shape, 90.0)]),
         })  # fmt: skip
     return Results(configs, rows)
@@ -95,6 +93,13 @@ def test_diagnoses_are_judged_rightly(planted, verdict):
 def test_prices_are_judged_rightly(planted, verdict):
     found = necessity.measured_prices(results(**planted))
     assert claims.verdict_of(necessity.CLAIMS["IP-13b"], found.quantities) == verdict
+
+
+@pytest.mark.parametrize(("planted", "verdict"), [({}, claims.HOLDS), ({"scale": 1.4}, claims.FAILS)])
+def test_one_hot_pairs_are_judged_rightly(planted, verdict):
+    found = necessity.measured_one_hot(results(**planted)[:1])
+    assert claims.verdict_of(necessity.CLAIMS["IP-13c"], found.quantities) == verdict
+    assert necessity.others(SETTINGS)["n_inputs"] == 3000
 
 
 def test_the_table_has_all_kinds_and_prices_of_those_that_have_one():

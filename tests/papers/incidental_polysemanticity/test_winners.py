@@ -136,15 +136,23 @@ def test_the_height_of_the_diagonal_is_judged_rightly(scale, verdict):
 
 
 def test_the_table_of_winners_has_every_series_and_chance():
-    table = winners.winners_table(planted(CONFIGS, lambda method, ratio: 0.5))
+    half = planted(winners.crowded(SETTINGS), lambda method, ratio: 0.5)
+    table = winners.winners_table(planted(CONFIGS, lambda method, ratio: 0.5), half)
     plots.check_tidy(table)
     hits = plots.part(table, quantity=winners.HITS)
-    assert hits[hits["what"] == "measured"]["series"].nunique() == 6
+    assert hits[hits["what"] == "measured"]["series"].nunique() == 7
     assert set(plots.part(hits, what="paper")["value"]) == {1}
     chance = plots.part(hits, what="control")
-    np.testing.assert_allclose(chance["value"] * chance[winners.PER_FEATURE], 1 / 20)
+    np.testing.assert_allclose(chance["value"] * chance[winners.ROOM], 1 / 20**2)
     in_common = plots.part(table, quantity=winners.SHARED, what="measured")
     assert len(in_common) == 3 and (in_common["value"] == 1).all()
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(0.5, claims.HOLDS), (0.7, claims.FAILS)])
+def test_the_half_is_judged_rightly(rate, verdict):
+    found = winners.measured_half(planted(winners.crowded(SETTINGS), lambda method, ratio: rate))
+    assert claims.verdict_of(winners.CLAIMS["IP-05e"], found.quantities) == verdict
+    assert "(20, 28), (36, 90), (56, 217)" in found.scale
 
 
 def test_a_rate_that_crosses_a_half():

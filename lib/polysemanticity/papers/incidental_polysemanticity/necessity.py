@@ -1,6 +1,7 @@
 """Is a neuron shared by accident, at a cost, or to an advantage? Networks in which the answer was planted: IP-13."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,27 @@ CLAIMS: dict[str, Claim] = {
         gate="both features are still on the neuron where they were planted",
         figure="figx_necessity",
     ),
+    "IP-13c": Claim(
+        id="IP-13c",
+        claim="While a costly pair's encodings are one-hot, its price is measured right and its kind is told",
+        source="ours, after IP-13a and IP-13b",
+        paper="open",
+        rule={
+            "share diagnosed rightly, costly, one-hot": (0.8, math.inf),
+            "slope of measured on planted price, costly, one-hot": (0.9, 1.1),
+            "costly pairs found − share of those that the inputs show, one-hot": (-0.1, 0.1),
+        },
+        reason=(
+            "The bands of IP-13a and IP-13b, for pairs whose two encodings have no other weight of a tenth or more, on "
+            "other networks, with fewer features and more inputs. In IP-13b pairs of a high price had begun to part: "
+            "both encodings turn from the shared neuron towards a second one and stay nearly orthogonal, so that the "
+            "planted price is no longer paid."
+        ),
+        whose="ours",
+        known="IP-13a and IP-13b: up to a price of 2 λ measured and planted price had a ratio of 1.01 to 1.09",
+        gate="both encodings of the pair are one-hot, on the neuron where they were planted",
+        figure="figx_necessity",
+    ),
 }
 
 
@@ -80,6 +102,8 @@ class Settings:
     planted_free: tuple[int, ...] = setting((18, 0), "neurons that nobody uses at the start", low=0, smoke=(6, 0))
     planted_steps: int = setting(1500, "steps of training on samples", low=10, smoke=100)
     planted_inputs: int = setting(2048, "fresh inputs for the diagnosis", low=16, smoke=256)
+    other_alone: int = setting(8, "features on neurons of their own, in the networks of IP-13c", low=1, smoke=2)
+    other_inputs: int = setting(3000, "fresh inputs for the diagnosis, in the networks of IP-13c", low=16, smoke=256)
     planted_seeds: int = setting(72, "networks of each size", low=2, smoke=4, paper=512)
 
 
@@ -94,14 +118,19 @@ def planted(settings: Settings) -> list[dict]:
     return [{**common, "n_free": free} for free in settings.planted_free]
 
 
+def others(settings: Settings) -> dict:
+    """Return the configuration of `diagnosed` for the networks of IP-13c."""
+    return planted(settings)[0] | {"n_alone": settings.other_alone, "n_inputs": settings.other_inputs}
+
+
 def diagnosed(
     *, seed: int, device: str, n_pairs: int, n_alone: int, n_free: int, l1: float, n_steps: int, n_inputs: int,
     n_seeds: int,
 ) -> dict:  # fmt: skip
     """Planted and measured prices of every planted pair [seed, pair], in order of KINDS, and whether it stayed.
 
-    A price is NaN where no neuron is free, or where the pair did not stay. `seen`: how often a costly pair came up in
-    the fresh inputs.
+    A price is NaN where no neuron is free, or where the pair did not stay. `one_hot`: whether its encodings have no
+    other weight. `expected`: how often the fresh inputs show the pair on average.
     """
     source, rng = streams.generator(seed, "planted", device), streams.rng(seed, "planted")
     weights, events, often = _planted(rng, n_seeds, n_pairs, n_alone, n_free)
@@ -114,6 +143,8 @@ def diagnosed(
     used = trained.abs() > USED
     free = ~used.any(1)  # [seed, neuron]
     stays = np.stack([(used[:, 2 * k, k] & used[:, 2 * k + 1, k]).cpu().numpy() for k in range(len(kinds))], 1)
+    alone = (used.sum(2) == 1).cpu().numpy()  # [seed, feature]
+    one_hot = stays & alone[:, 0 : 2 * len(kinds) : 2] & alone[:, 1 : 2 * len(kinds) : 2]
     some = free.any(1).cpu().numpy()[:, None] & stays
     prices = {}
     for name, network, counts in (("planted", weights, often), ("measured", trained, fresh)):
@@ -125,7 +156,7 @@ def diagnosed(
         prices[name] = np.where(some, torch.stack(costs, 1).double().cpu().numpy(), np.nan)
     n_features = weights.shape[1]
     return {**prices, "stays": stays, "free": free.sum(1).cpu().numpy(),
-            "seen": (fresh[:, n_features:] > 0).cpu().numpy(),
+            "one_hot": one_hot,
             "expected": (often / often.sum(1, keepdim=True) * n_inputs)[:, n_features:].cpu().numpy()}  # fmt: skip
 
 
@@ -190,12 +221,13 @@ def table(results: Results) -> pd.DataFrame:
     parts, (config, result) = [shares], next(results.pairs())
     kinds = np.repeat(KINDS, config["n_pairs"])
     for kind in KINDS[1:]:
-        planted_price, price = (
-            result[name][:, kinds == kind].ravel() / config["l1"] for name in ("planted", "measured")
-        )
-        kept = np.isfinite(price)
-        columns = {"planted": kind, "quantity": MEASURED, PLANTED: planted_price[kept], "value": price[kept]}
-        parts.append(pd.DataFrame({"what": "measured", **columns}))
+        names = ("planted", "measured", "one_hot")
+        planted_price, price, one_hot = (result[name][:, kinds == kind].ravel() for name in names)
+        for what, series, chosen in (("measured", kind, one_hot), ("control", f"{kind}, parting", ~one_hot)):
+            kept = np.isfinite(price) & chosen
+            columns = {PLANTED: planted_price[kept] / config["l1"], "value": price[kept] / config["l1"]}
+            rows = pd.DataFrame({"planted": kind, "quantity": MEASURED, "series": series, **columns})
+            parts.append(rows.assign(what=what))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -222,13 +254,34 @@ def measured_prices(results: Results) -> Measured:
         x, y = (result[name][:, kinds == kind].ravel() for name in ("planted", "measured"))
         kept = np.isfinite(y)
         quantities[f"slope of measured on planted price, {kind}"] = _through_origin(x[kept], y[kept])
-    of_kind = kinds == "costly"
-    stays = result["stays"][:, of_kind]
-    right = (diagnosis(result["measured"][:, of_kind], config["l1"]) == "costly")[stays]
-    expected = 1 - np.exp(-result["expected"][:, of_kind])[stays]
-    found = intervals.mean(right - expected)
-    quantities["costly pairs found − share of those that the inputs show"] = found
-    return Measured(quantities, "95 % t intervals over pairs, planted independently", _scale(results))
+    right, shown = _costly(result, config, "stays")[2:]
+    quantities["costly pairs found − share of those that the inputs show"] = intervals.mean(right - shown)
+    parting = float(1 - result["one_hot"][:, kinds == "costly"].mean())
+    note = f"{parting:.0%} of the costly pairs had begun to part: their encodings were no longer one-hot."
+    return Measured(quantities, "95 % t intervals over pairs, planted independently", _scale(results), note)
+
+
+def measured_one_hot(results: Results) -> Measured:
+    """Return what decides IP-13c."""
+    config, result = next(results.pairs())
+    x, y, right, shown = _costly(result, config, "one_hot")
+    quantities = {
+        "share diagnosed rightly, costly, one-hot": intervals.proportion(int(right.sum()), len(right)),
+        "slope of measured on planted price, costly, one-hot": _through_origin(x, y),
+        "costly pairs found − share of those that the inputs show, one-hot": intervals.mean(right - shown),
+    }
+    error = "exact 95 % binomial interval and 95 % t intervals over pairs, planted independently"
+    return Measured(
+        quantities, error, _scale(results), f"{len(right)} of {config['n_seeds'] * config['n_pairs']} pairs."
+    )
+
+
+def _costly(result: Mapping, config: Mapping, chosen: str) -> tuple[np.ndarray, ...]:
+    """Of the costly pairs that are `chosen`: planted and measured price, found or not, and the chance to be shown."""
+    of_kind = np.repeat(KINDS, config["n_pairs"]) == "costly"
+    kept = result[chosen][:, of_kind]
+    x, y, expected = (result[name][:, of_kind][kept] for name in ("planted", "measured", "expected"))
+    return x, y, diagnosis(y, config["l1"]) == "costly", 1 - np.exp(-expected)
 
 
 def _through_origin(x: np.ndarray, y: np.ndarray) -> Estimate:

@@ -197,7 +197,7 @@ def table(gridded: Results, judged: Results, networks: Results) -> pd.DataFrame:
     parts = []
     for n, m, part in _sizes(gridded):
         found = intervals.join([ratio(result) for result in part])
-        place = {"series": f"n = {n}, m = {m // n}n", "features n": n, "neurons m": m, "quantity": RATIO}
+        place = {"series": f"n = {n}, m = {_multiple(n, m)}", "features n": n, "neurons m": m, "quantity": RATIO}
         columns = {STRENGTH: part.setting("l1") * math.sqrt(m), **found.columns()}
         parts.append(pd.DataFrame({"what": "measured", **place, **columns}))
     for config, result in judged.pairs():
@@ -217,7 +217,7 @@ def table(gridded: Results, judged: Results, networks: Results) -> pd.DataFrame:
     for n, m, part in _sizes(networks):
         exact = incidental.expected_polysemantic(n, m)
         found = intervals.join([intervals.counts(result["count"], exact) for result in part])
-        place = {"series": f"n = {n}, m = {m // n}n", "features n": n, "neurons m": m, "quantity": COUNT}
+        place = {"series": f"n = {n}, m = {_multiple(n, m)}", "features n": n, "neurons m": m, "quantity": COUNT}
         columns = {STRENGTH: part.setting("l1") * math.sqrt(m), **found.columns()}
         parts.append(pd.DataFrame({"what": "measured", **place, **columns}))
     return pd.concat(parts, ignore_index=True)
@@ -279,6 +279,11 @@ def measured_counts(networks: Results) -> Measured:
         f"95 % t intervals over {len(part[1]['count'])} networks, the same starts for slow and fast",
         f"gradient flow, n = {n}, m = n and 2n, λ√m = {strengths[0]:g} (slow) and {strengths[-1]:g} (fast)",
     )
+
+
+def _multiple(n: int, m: int) -> str:
+    """The number of neurons in words: n, 2n, …"""
+    return "n" if m == n else f"{m // n}n"
 
 
 def _sizes(results: Results) -> list[tuple[int, int, Results]]:

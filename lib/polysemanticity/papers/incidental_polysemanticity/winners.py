@@ -21,11 +21,13 @@ from polysemanticity.papers.incidental_polysemanticity import collisions as coun
 
 NAMES = {"flow": "gradient flow", "descent": "gradient descent", "adamw": "AdamW", "adam": "Adam"}
 PAIRS = (("flow", "descent"), ("adamw", "adam"), ("flow", "adamw"))  # ways of training whose collisions are compared
+CROWDED = 3.8  # n/√m at which half of the features end on their most correlated neuron
+HALF = ("small", "middle", "large")
 RATE = 0.03  # learning rate of gradient descent
 EDGES = np.linspace(0, 5, 26)  # of the histogram of initial weights, in standard deviations
 START, DENSITY, OVERLAP = "initial weight [standard deviations]", "density", "overlap of start and end"
 HITS, SHARED = "share of features", "share of collisions in common"
-PER_FEATURE = "neurons per feature m/n"
+PER_FEATURE, ROOM = "neurons per feature m/n", "m/n²"
 
 CLAIMS: dict[str, Claim] = {
     "IP-05a": Claim(
@@ -113,6 +115,25 @@ CLAIMS: dict[str, Claim] = {
 }
 
 
+CLAIMS["IP-05e"] = Claim(
+    id="IP-05e",
+    claim="Under gradient flow and slow regularization half of the features end on their most correlated neuron where "
+    "n = 3.8 √m, that is m = n²/14",
+    source="ours, after IP-05a",
+    paper="silent",
+    rule={f"hit rate at n = 3.8 √m, {name} n": (0.43, 0.57) for name in HALF},
+    reason=(
+        "At the start the products of rows have the size 1/√m, and the n rows together push with n/√(2πm), the "
+        "eigenvalue of ReLU(WWᵀ) off the diagonal, against a benefit of order one: the reshuffling should be the same "
+        "at the same n/√m, not at the same m/n. Three n that IP-05a has not, m rounded; 0.07 is a quarter of the "
+        "change of the rate between m = n and 16n."
+    ),
+    whose="ours",
+    known="IP-05a: a half is crossed at n/√m of 3.7 (n = 15) and 3.7 (n = 30); earlier runs at n = 64 had about 3.7",
+    figure="figx_winners",
+)
+
+
 @dataclass(frozen=True)
 class Settings:
     """Networks that several ways of training take from the same start."""
@@ -129,6 +150,8 @@ class Settings:
     other_ratios: tuple[int, ...] = setting(
         (1, 4, 16), "neurons per feature, for Adam and gradient descent", low=1, smoke=(1, 16), paper=(1, 2, 4, 8, 16)
     )
+    half_features: tuple[int, ...] = setting((20, 36, 56), "features n at n = 3.8 √m", low=4, smoke=(8, 10, 12))
+    half_seeds: tuple[int, ...] = setting((48, 32, 20), "networks at n = 3.8 √m", low=2, smoke=(2, 2, 2))
     map_of_features: int = setting(40, "features n of the map of start and end", low=4, smoke=8, paper=256)
     map_of_neurons: int = setting(640, "neurons m of the map of start and end", low=4, smoke=64, paper=4096)
     map_l1: float = setting(0.001, "λ of the map of start and end", low=1e-4, high=0.3, smoke=0.05)
@@ -138,6 +161,8 @@ class Settings:
         both = len(self.winner_seeds) == len(self.winner_features)
         check(both, "winner_seeds", self.winner_seeds, "a number for each of winner_features")
         ends = {1, 16} <= set(self.winner_ratios) and set(self.other_ratios) <= set(self.winner_ratios)
+        three = len(self.half_features) == len(self.half_seeds) == len(HALF)
+        check(three, "half_features", self.half_features, f"{len(HALF)} numbers, as of half_seeds")
         check(ends, "winner_ratios", self.winner_ratios, "1, 16 and those of other_ratios among them")
 
 
@@ -153,6 +178,13 @@ def methods(settings: Settings) -> list[dict]:
                 size = {"n_features": n, "n_neurons": n * ratio, "n_seeds": networks}
                 rows.append({**size, "l1": settings.winner_l1, "method": method})
     return rows
+
+
+def crowded(settings: Settings) -> list[dict]:
+    """Return the configurations of `trained` where n = CROWDED √m, by gradient flow."""
+    common = {"l1": settings.winner_l1, "method": "flow"}
+    pairs = zip(settings.half_features, settings.half_seeds, strict=True)
+    return [{"n_features": n, "n_neurons": round((n / CROWDED) ** 2), "n_seeds": k, **common} for n, k in pairs]
 
 
 def published(settings: Settings) -> list[dict]:
@@ -246,7 +278,8 @@ def hit_rates(results: Results, method: str, level: float = 0.95) -> pd.DataFram
     for config, result in results.where(method=method).pairs():
         n, m = config["n_features"], config["n_neurons"]
         found = intervals.mean((result["rank"] == 0).mean(1), level=level)
-        rows.append({"features n": n, "neurons m": m, PER_FEATURE: m // n, **found.columns()})
+        place = {"features n": n, "neurons m": m, PER_FEATURE: m / n, ROOM: m / n**2}
+        rows.append({**place, **found.columns()})
     return pd.DataFrame(rows)
 
 
@@ -281,18 +314,21 @@ def published_height() -> float:
     return counting.PUBLISHED_DIAGONAL * math.sqrt(counting.PUBLISHED_NEURONS[-1])
 
 
-def winners_table(results: Results) -> pd.DataFrame:
-    """Return the shares of hits by neurons per feature, and what collision sets have in common."""
-    parts = []
+def winners_table(results: Results, half: Results) -> pd.DataFrame:
+    """Return the shares of hits by size, also at n = CROWDED √m (`half`), and what collision sets have in common."""
+    other = ", ".join(str(config["n_features"]) for config in half.configs)
+    name = f"gradient flow, n = {other}"
+    parts = [hit_rates(half, "flow").assign(what="measured", series=name, quantity=HITS)]
     for method, name in NAMES.items():
         for n, rows in hit_rates(results, method).groupby("features n"):
             parts.append(rows.assign(what="measured", series=f"{name}, n = {n}", quantity=HITS))
-    ratios = np.unique(results.setting("n_neurons") // results.setting("n_features"))
     n = results.configs[0]["n_features"]
-    references = [("control", f"chance 1/m, n = {n}", 1 / (n * ratios)), ("paper", "the most correlated neuron", 1.0)]
-    for what, name, value in references:
-        columns = {"what": what, "series": name, PER_FEATURE: ratios, "quantity": HITS, "value": value}
-        parts.append(pd.DataFrame(columns))
+    m = np.unique(results.where(n_features=n).setting("n_neurons"))
+    rooms = np.array([table[ROOM].min() for table in parts] + [table[ROOM].max() for table in parts])
+    columns = {"features n": n, "neurons m": m, ROOM: m / n**2, "value": 1 / m}
+    parts.append(pd.DataFrame({"what": "control", "series": f"chance 1/m, n = {n}", "quantity": HITS, **columns}))
+    claimed = {"series": "the most correlated neuron", "quantity": HITS, ROOM: [rooms.min(), rooms.max()], "value": 1.0}
+    parts.append(pd.DataFrame({"what": "paper", **claimed}))
     for pair, found in in_common(results).items():
         both, over = found["shared collisions"], found["shared collisions ÷ chance"]
         place = {"trainings": pair, "quantity": SHARED}
@@ -349,7 +385,21 @@ def measured_adamw(results: Results) -> Measured:
         "hit rate, AdamW, largest of sizes": _extreme(rates, "max"),
         "hit rate × m, AdamW, m = 16n, least of sizes": _extreme(by_chance, "min"),
     }
-    return Measured(quantities, _error(), _scale(results), "At the same λ as the flow.")
+    first, last = rates.loc[rates["value"].idxmax()], rates.loc[rates["value"].idxmin()]
+    places = [f"{row['value']:.3f} at n = {row['features n']:.0f}, m = {row['neurons m']:.0f}" for row in (first, last)]
+    note = f"From {' down to '.join(places)}, at the same λ as the flow."
+    return Measured(quantities, _error(), _scale(results), note)
+
+
+def measured_half(half: Results) -> Measured:
+    """Return what decides IP-05e."""
+    found = hit_rates(half, "flow")
+    rows = zip(HALF, found["value"], found["low"], found["high"], strict=True)
+    quantities = {f"hit rate at n = {CROWDED} √m, {name} n": Estimate(*ends) for name, *ends in rows}
+    sizes = ", ".join(f"({c['n_features']}, {c['n_neurons']})" for c in half.configs)
+    networks = ", ".join(str(config["n_seeds"]) for config in half.configs)
+    scale = f"gradient flow, (n, m) = {sizes}, λ = {half.configs[0]['l1']:g}, {networks} networks"
+    return Measured(quantities, "95 % t intervals over networks", scale)
 
 
 def measured_collisions(results: Results) -> Measured:

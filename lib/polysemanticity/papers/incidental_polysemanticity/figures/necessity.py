@@ -11,9 +11,10 @@ NECESSARY = "necessary"
 
 
 def figx_necessity(table: pd.DataFrame) -> Figure:
-    """Left: how planted pairs were diagnosed, a map of planted against diagnosed kind with the number of pairs and the
-    share with its interval; the diagonal holds nearly all. Right: measured against planted price of costly and of
-    useful pairs, along the line of equal prices; a few costly pairs that the inputs hardly show lie at zero."""
+    """Left: how planted pairs were diagnosed, a map of planted against diagnosed kind with the share of pairs and its
+    interval; the diagonal holds nearly all. Right: measured against planted price of costly and of useful pairs, along
+    the line of equal prices, but for pairs of a high price that have begun to part, in grey, whose price is no longer
+    paid."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.2))
     rows = plots.part(table, quantity=SHARE)
     kinds = list(dict.fromkeys(rows["diagnosed"]))
@@ -31,11 +32,11 @@ def figx_necessity(table: pd.DataFrame) -> Figure:
     judged = rows[(rows["planted"] == rows["diagnosed"]) & (rows["planted"] != NECESSARY)]["value"]
     left.set_title(f"{judged.mean():.0%} rightly told apart\n(chance {1 / len(judged):.0%})")
     prices = plots.part(table, quantity=MEASURED)
-    prices = prices.assign(series=prices["planted"])
     look = plots.styles(prices)
     for kind, part in prices.groupby("series", sort=False):
-        style = {"color": look[kind]["color"], "marker": look[kind]["marker"]}
-        right.plot(part[PLANTED], part["value"], linestyle="none", markersize=4, alpha=0.6, label=kind, **style)
+        style = {"color": look[kind]["color"], "marker": look[kind].get("marker", "o")}
+        style |= {} if "marker" in look[kind] else {"markerfacecolor": "none"}
+        right.plot(part[PLANTED], part["value"], linestyle="none", markersize=4, alpha=0.7, label=kind, **style)
     ends = [prices[PLANTED].min(), prices[PLANTED].max()]
     right.plot(ends, ends, label="measured = planted", **plots.CONTROL_LINE)
     right.set(

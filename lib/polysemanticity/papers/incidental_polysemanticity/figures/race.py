@@ -39,7 +39,7 @@ def figx_two_clocks(table: pd.DataFrame) -> Figure:
     right.set_xticks(sorted(set(counts[STRENGTH].round(6))), [f"{x:g}" for x in sorted(set(counts[STRENGTH].round(6)))])
     right.minorticks_off()
     least = counts["value"].min()
-    right.set_title(f"The count keeps {least:.0%}\nand more of the law")
+    right.set_title(f"Even so, {least:.0%} or more\nof the count is there")
     handles = {label: line for ax in (left, right) for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     fig.legend(handles.values(), handles, loc="outside lower center", ncols=3, title="bars: 95 % intervals of the mean")
     return fig

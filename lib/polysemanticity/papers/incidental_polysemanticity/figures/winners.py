@@ -8,7 +8,7 @@ from polysemanticity import plots
 
 START, DENSITY, OVERLAP = "initial weight [standard deviations]", "density", "overlap of start and end"
 HITS, SHARED = "share of features", "share of collisions in common"
-PER_FEATURE = "neurons per feature m/n"
+ROOM = "m/n²"
 
 
 def fig4_start_end(table: pd.DataFrame) -> Figure:
@@ -47,26 +47,26 @@ def fig4_start_end(table: pd.DataFrame) -> Figure:
 
 
 def figx_winners(table: pd.DataFrame) -> Figure:
-    """Left: share of features whose final neuron had their largest initial weight, against neurons per feature: under
-    gradient flow and gradient descent it rises from below to above a half, under AdamW and Adam it stays near a tenth
-    and falls; the paper's claim is a line at one, chance is close to zero. Right: share of collisions that two ways of
-    training from the same start have in common: most for ways of one kind, few for flow and AdamW, all beyond
-    chance."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.5), width_ratios=(1.5, 1))
+    """Left: share of features whose final neuron had their largest initial weight, against m/n²: under gradient flow
+    all n lie on one rising curve that crosses a half near m = n²/14, gradient descent lies on it too, and under AdamW
+    and Adam the share falls to nearly nothing; the paper's claim is a line at one, chance is close to zero. Right:
+    share of collisions that two ways of training from the same start have in common: most for ways of one kind, few for
+    flow and AdamW, all beyond chance."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.7), width_ratios=(1.6, 1))
     rows = plots.part(table, quantity=HITS)
     look = plots.styles(rows)
-    left.set(xscale="log", ylim=(0, 1.05), xlabel=PER_FEATURE, ylabel="share of features that end on it")
-    plots.lines(left, rows[rows["what"] != "measured"], PER_FEATURE, look=look)
-    plots.points(left, plots.part(rows, what="measured"), PER_FEATURE, look=look, joined=True, linewidth=1, dodge=0.05)
-    ratios = sorted(set(rows[PER_FEATURE]))
-    left.set_xticks(ratios, [f"{ratio:g}" for ratio in ratios])
-    left.minorticks_off()
-    flow = rows[rows["series"].str.startswith("gradient flow")].groupby(PER_FEATURE)["value"].mean()
-    best = rows[rows["series"].str.startswith("AdamW")]["value"].max()
+    left.set(xscale="log", ylim=(0, 1.05), xlabel="neurons per feature squared, m/n²")
+    left.set_ylabel("share of features that end on it")
+    plots.lines(left, rows[rows["what"] != "measured"], ROOM, look=look)
+    for series, part in plots.part(rows, what="measured").groupby("series", sort=False):
+        plots.points(left, part, ROOM, look=look, joined="," not in series.partition(", ")[2], linewidth=1)
+    flow, adamw = (rows[rows["series"].str.startswith(name)]["value"] for name in ("gradient flow", "AdamW"))
     left.set_title(
-        f"Most correlated neuron wins: {flow.iloc[0]:.0%} to\n{flow.iloc[-1]:.0%} by flow, {best:.0%} at most by AdamW"
+        f"The most correlated neuron wins:\n{flow.min():.0%} to {flow.max():.0%} by flow, "
+        f"{adamw.min():.0%} to {adamw.max():.0%} by AdamW"
     )
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, title="bars: 95 % intervals over networks")
+    legend = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "title": "bars: 95 % intervals over networks"}
+    left.legend(ncols=2, **legend)
     shares = plots.part(table, quantity=SHARED)
     shares = shares.assign(trainings=shares["trainings"].str.replace(" and ", "\nand "))
     plots.bars(right, plots.part(shares, what="measured"), "trainings", horizontal=True)
