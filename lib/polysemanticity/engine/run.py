@@ -9,6 +9,7 @@ take as long as it likes; one that neither makes progress nor works is ended.
 import argparse
 import dataclasses
 import difflib
+import hashlib
 import importlib
 import json
 import os
@@ -23,7 +24,7 @@ from collections import Counter
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
-from polysemanticity.base import config, paths, runtime
+from polysemanticity.base import codedigest, config, paths, runtime
 from polysemanticity.base.checks import check
 from polysemanticity.engine import cluster, execute, processes, publish, reproduction, template, upkeep, uptodate
 from polysemanticity.pages import readme, site
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         papers = selected(options.only)
         if options.list:
-            print(listing(papers))
+            print(listed(papers))
             return 0
         if not options.set and (known := nothing_to_do(papers, options)):
             print(known)
@@ -145,6 +146,15 @@ def declared(slug: str, notebook: Path) -> ModuleType | SimpleNamespace:
         return importlib.import_module(f"polysemanticity.papers.{slug}")
     title = "A guide to the others: no settings, figures or claims of its own"
     return SimpleNamespace(SLUG=slug, TITLE=title, Config=NoSettings, FIGURES={}, CLAIMS={})
+
+
+def listed(papers: dict[str, Path]) -> str:
+    """Return `listing`, from the last call that found the same code: the papers take seconds to import."""
+    key = hashlib.sha256(json.dumps([codedigest.library(), *map(str, papers.values())]).encode()).hexdigest()
+    kept = paths.cache() / "listings" / f"{key[:16]}.txt"
+    if not kept.exists():
+        paths.write_atomically(kept, listing(papers).encode())
+    return kept.read_text()
 
 
 def listing(papers: dict[str, Path]) -> str:
