@@ -2,6 +2,7 @@
 # Regenerate every figure: ./run_all.sh [--profile P] [--only SLUG ...] [--set FIELD=VALUE ...] … (--help lists all).
 # Sets up .venv first if need be; with --setup it does only that, with --site it builds the documentation site.
 set -euo pipefail
+export POLYSEMANTICITY_CALLED_FROM=${POLYSEMANTICITY_CALLED_FROM:-$PWD}  # relative paths on the command line begin there
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./environment.sh
 case " $* " in *" --site "*) find_environment docs ;; *) find_environment ;; esac

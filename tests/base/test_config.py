@@ -54,11 +54,61 @@ def test_bad_profiles():
         config.resolve(ToyConfig(), "default", 3)
 
 
+@pytest.mark.parametrize("text", ["n=2", "n=[1, 2]", "n=word", "n=a=b", "n="])
+def test_parse(text):
+    assert config.parse(text) == ("n", text[2:])
+
+
+@dataclass(frozen=True)
+class Places:
+    """Settings that name what is on the disk."""
+
+    rate: float = config.setting(0.5, "a rate")
+    counts: tuple[int, ...] = config.setting((1,), "some counts")
+    title: str = config.setting("", "a title")
+    text: str = config.setting("", "a text", place="file")
+    pictures: str = config.setting("", "pictures", place="folder")
+    model: str = config.setting("", "a model", place="folder or name")
+
+
 @pytest.mark.parametrize(
-    ("text", "value"), [("n=2", 2), ("n=1e-3", 1e-3), ("n=[1, 2]", [1, 2]), ("n=word", "word"), ("n=a=b", "a=b")]
+    ("name", "text", "value"),
+    [
+        ("rate", "2", 2), ("rate", "1e-3", 1e-3), ("counts", "[1, 2]", [1, 2]), ("rate", "word", "word"),
+        ("title", "2024", "2024"), ("title", "null", "null"), ("title", '"a b"', "a b"), ("title", "a b", "a b"),
+        ("model", "gpt2-xl", "gpt2-xl"), ("model", "someone/gpt2", "someone/gpt2"), ("pictures", "", ""),
+    ],
+)  # fmt: skip
+def test_values_mean_what_their_fields_want(tmp_path, name, text, value):
+    assert config.typed(name, text, Places(), tmp_path) == value
+
+
+def test_places_are_found_from_where_the_command_was_called(tmp_path, monkeypatch):
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "words.txt").write_text("words")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for folder, text in ((tmp_path, "2024"), (tmp_path / "2024", "../2024"), (tmp_path / "x", "~/2024")):
+        for name in ("pictures", "model"):
+            assert config.typed(name, text, Places(), folder) == str(tmp_path / "2024")
+    assert config.typed("text", "words.txt", Places(), tmp_path) == str(tmp_path / "words.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("pictures", "none", "allowed is a folder; .*none is not there"),
+        ("pictures", "words.txt", "allowed is a folder; .*words.txt is a file"),
+        ("text", ".", "allowed is a file; .* is a folder"),
+        ("model", "./gpt2", "allowed is a folder or name; .*gpt2 is not there"),
+        ("model", "words.txt", "allowed is a folder or name; .*words.txt is a file"),
+        ("text", "~nosuchuser/words.txt", "allowed is a file"),
+        ("text", "a\x00b", "allowed is a file"),
+    ],
 )
-def test_parse(text, value):
-    assert config.parse(text) == ("n", value)
+def test_places_that_are_not_there_are_refused(tmp_path, name, text, problem):
+    (tmp_path / "words.txt").write_text("words")
+    with pytest.raises(ValueError, match=f"{name} = .*: {problem}"):
+        config.typed(name, text, Places(), tmp_path)
 
 
 @pytest.mark.parametrize("text", ["n", "=3", ""])

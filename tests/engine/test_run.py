@@ -248,6 +248,11 @@ def test_signal_ends_every_process_and_changes_nothing(home, number):
         (["--set", "n_seeds=two"], "n_seeds = 'two': allowed is a value of type int, not str"),
         (["--set", "n_seeds=0"], "n_seeds = 0: allowed is a number"),
         (["--set", "n_seeds"], "allowed is FIELD=VALUE"),
+        (["--set", "n_seeds=2", "--set", "n_seeds=3"], "field 'n_seeds' is given twice, as 2 and 3: allowed is once"),
+        (["--set", "n_seeds=2", "threads=0"], "threads = 0: allowed is a number"),
+        (["--set", "n_seeds=2", "--set", "threads=0"], "threads = 0: allowed is a number"),
+        (["--only", SLUG, "--only", "other"], "slug 'other' is unknown"),
+        (["--only", "other", "--only", SLUG], "slug 'other' is unknown"),
         (["--device", "tpu"], "device = 'tpu': allowed is auto, cpu, cuda or cuda:N"),
         (["--seed", "-1"], "seed = -1: allowed is an integer of at least 0"),
     ],
@@ -281,6 +286,14 @@ def test_list_names_notebooks_figures_claims_and_settings(capsys):
     for slug in paths.notebooks():
         assert slug in shown
     assert "n_seeds" in shown and "FC-01" in shown
+
+
+def test_variables_that_change_what_python_or_matplotlib_do_do_not_reach_kernels(monkeypatch):
+    for name in run.NOT_INHERITED:
+        monkeypatch.setenv(name, "1")
+    found = run._environment("token")
+    assert not set(run.NOT_INHERITED) & set(found) and found["PYTHONUTF8"] == "1"
+    assert found["PYTHONPATH"].startswith(str(paths.PACKAGE.parent))
 
 
 def test_a_guide_needs_neither_parameters_nor_claims(home, capsys):

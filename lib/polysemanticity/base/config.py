@@ -10,6 +10,7 @@ import json
 import math
 import typing
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 PROFILES = ("smoke", "default", "paper")
 LONGEST = 300  # characters of a value that an error shows
@@ -18,15 +19,16 @@ _SAME = object()
 
 def setting(
     default, help: str, low: float | None = None, high: float | None = None, choices: tuple | None = None, *,
-    smoke=_SAME, paper=_SAME,
+    smoke=_SAME, paper=_SAME, place: str | None = None,
 ):  # fmt: skip
     """Return a dataclass field that carries its one-sentence meaning, what values it allows, and those of the profiles.
 
     `low` and `high` are inclusive and hold for every element of a tuple; `choices` lists the allowed values. `smoke`
-    and `paper` are the values in these profiles where they differ from the default.
+    and `paper` are the values in these profiles where they differ from the default. `place` says that a text names a
+    "file", a "folder" or a "folder or name": on the command line it is looked for at once (`typed`).
     """
     profiles = {name: value for name, value in (("smoke", smoke), ("paper", paper)) if value is not _SAME}
-    metadata = {"help": help, "low": low, "high": high, "choices": choices, "profiles": profiles}
+    metadata = {"help": help, "low": low, "high": high, "choices": choices, "profiles": profiles, "place": place}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -80,15 +82,45 @@ def full_name(name: str, known) -> str:
     raise ValueError(_unknown("field", name, known))
 
 
-def parse(text: str) -> tuple[str, object]:
-    """Return (name, value) of a `FIELD=VALUE` argument; the value is JSON where it parses as JSON, else a string."""
+def parse(text: str) -> tuple[str, str]:
+    """Return the name and the text of the value of a `FIELD=VALUE` argument."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise ValueError(f"--set {_shown(text)}: allowed is FIELD=VALUE, for example n_seeds=2 or dropouts=[0,0.5]")
+    return name.strip(), value
+
+
+def typed(name: str, text: str, cfg, folder: Path):
+    """Return what a value on the command line means for a setting, given by its full or short name.
+
+    A text is taken as it is, without quotes around it; what names a file or folder is made absolute, from `folder` on.
+    Anything else is JSON where it parses as JSON. Raises ValueError for a file or folder that is not there.
+    """
+    full = full_name(name, names(cfg))
+    kind, place = next((kind, field.metadata.get("place")) for other, field, kind, _ in _fields(cfg) if other == full)
     try:
-        return name.strip(), json.loads(value)
+        value = json.loads(text)
     except (ValueError, RecursionError):  # no JSON, or too many digits or brackets for it
-        return name.strip(), value
+        value = text
+    if kind is str and not isinstance(value, str):
+        value = text
+    return _placed(full, value, place, folder) if place and kind is str and value else value
+
+
+def _placed(name: str, value: str, place: str, folder: Path) -> str:
+    """The absolute path of a file or folder that is there; a text that may be a name, where one is allowed, stays."""
+    wanted, _, or_name = place.partition(" ")
+    try:
+        absolute = folder / Path(value).expanduser()
+        there = absolute.is_dir() if wanted == "folder" else absolute.is_file()
+    except (RuntimeError, OSError, ValueError) as error:  # ~ of nobody, a name that no file can have
+        raise ValueError(f"{name} = {_shown(value)}: allowed is a {place} ({error})") from None
+    if there:
+        return str(absolute.resolve())
+    if or_name and not value.startswith((".", "/", "~")) and not absolute.exists():
+        return value
+    found = "is a " + ("folder" if absolute.is_dir() else "file") if absolute.exists() else "is not there"
+    raise ValueError(f"{name} = {_shown(value)}: allowed is a {place}; {absolute} {found}")
 
 
 def rows(cfg, defaults) -> list[tuple[str, object, object, str]]:

@@ -31,6 +31,8 @@ from polysemanticity.pages import readme, site
 
 SILENCE = 900.0  # seconds without progress and without work after which a notebook counts as hanging
 WORK = 5.0  # CPU seconds since the last sign of life by which a process shows that it works
+CALLED_FROM = "POLYSEMANTICITY_CALLED_FROM"  # in the environment: the folder in which run_all.sh was called
+NOT_INHERITED = ("MPLBACKEND", "MATPLOTLIBRC", "PYTHONSAFEPATH", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONSTARTUP")
 LOOK = 5.0  # seconds between two looks at what a notebook's processes have used
 
 
@@ -93,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.set and (known := nothing_to_do(papers, options)):
             print(known)
             return 0
-        overrides = dict(config.parse(text) for text in options.set)
+        overrides = asked_for(options.set)
         if options.dask:
             cluster.check(options.dask, options.device)
         jobs = prepare(papers, options, overrides)
@@ -194,8 +196,23 @@ def _parameters(source: Path, options: argparse.Namespace, own: dict) -> dict:
     return {} if paths.is_guide(source) else {name: value for name, value in asked.items() if value != usual[name]}
 
 
-def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dict) -> list[Job]:
-    """Return the jobs with their parameters checked: a bad value is refused before anything runs."""
+def asked_for(settings: list[str]) -> dict[str, str]:
+    """Return the texts of the values that were set, by their fields; ValueError for one that is set twice."""
+    found: dict[str, str] = {}
+    for name, text in map(config.parse, settings):
+        if name in found:
+            raise ValueError(
+                f"--set {name}: field {name!r} is given twice, as {found[name]} and {text}: allowed is once"
+            )
+        found[name] = text
+    return found
+
+
+def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dict[str, str]) -> list[Job]:
+    """Return the jobs with their parameters checked: a bad value is refused before anything runs.
+
+    Files and folders among them are relative to where the command was called from.
+    """
     modules = {slug: declared(slug, path) for slug, path in papers.items()}
     fields = {slug: config.names(paper.Config()) for slug, paper in modules.items()}
     everything = sorted(set().union(*fields.values()))
@@ -207,7 +224,10 @@ def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dic
     scratch = paths.cache() / "staging"
     jobs = []
     for slug, source in papers.items():
-        own = {name: value for name, value in overrides.items() if _meant(name, fields[slug])}
+        settings, folder = modules[slug].Config(), Path(os.environ.get(CALLED_FROM, "."))
+        own = {
+            name: config.typed(name, t, settings, folder) for name, t in overrides.items() if _meant(name, fields[slug])
+        }
         device = "cpu" if options.dask else options.device  # the cluster has checked it
         runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=device, overrides=own)
         staging = scratch / f"{slug}-{uuid.uuid4().hex[:8]}"
@@ -306,11 +326,13 @@ def _launch(job: Job, token: str, force: bool, address: str) -> Job:
 
 def _environment(token: str, address: str = "") -> dict[str, str]:
     """The environment of every process that a run starts; `address` is that of the scheduler it computes on."""
-    return os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    return inherited | {
         processes.TOKEN: token,
         runtime.CLUSTER: address,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.PACKAGE.parent), os.environ.get("PYTHONPATH")])),
         "PYTHONHASHSEED": "0",
+        "PYTHONUTF8": "1",  # text is UTF-8, wherever this runs
         "OMP_NUM_THREADS": "1",  # what a notebook computes itself does not depend on the number of cores
     }
 
@@ -466,7 +488,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--title", help="with new: the paper's title")
     parser.add_argument("--dry-run", action="store_true", help="with gc: only say what would go")
     parser.add_argument("--profile", default="default", help="smoke, default or paper")
-    parser.add_argument("--only", nargs="+", metavar="SLUG", help="only these notebooks")
+    parser.add_argument("--only", nargs="+", action="extend", metavar="SLUG", help="only these notebooks")
     jobs = min(2, runtime.cores())
     parser.add_argument(
         "--jobs", type=_positive, metavar="N", help=f"notebooks at once (default: {jobs}; with --dask, all)"
@@ -474,7 +496,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dask", metavar="ADDRESS", help=f"compute on a cluster: {cluster.ALLOWED} (docs/scaling.md)")
     parser.add_argument("--device", default="auto", help="auto (CUDA when it is there), cpu, cuda or cuda:N")
     parser.add_argument("--seed", type=int, default=0, help="seed of the whole run (default: 0)")
-    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="change settings")
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="change settings")
     parser.add_argument("--force", action="store_true", help="compute everything again, whatever the store has")
     parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="end one that takes longer (none)")
     parser.add_argument(

@@ -81,10 +81,13 @@ CLAIMS: dict[str, Claim] = {
 class Settings:
     """GPT-2s trained here, or one that is opened, and what is measured in them."""
 
-    text: str = setting("", "your own English text, a UTF-8 file; empty: the help topics of the Python language")
-    checkpoint: str = setting(
-        "", "a GPT-2: a folder, or a hub name such as gpt2-xl; empty: one is trained here", paper="gpt2-xl"
+    text: str = setting(
+        "", "your own English text, a UTF-8 file; empty: the help topics of the Python language", place="file"
     )
+    checkpoint: str = setting(
+        "", "a GPT-2: a folder, or a hub name such as gpt2-xl; empty: one is trained here", paper="gpt2-xl",
+        place="folder or name",
+    )  # fmt: skip
     n_seeds: int = setting(
         6, "GPT-2s trained; each splits the text anew (so does each with a checkpoint)", low=2, smoke=2
     )

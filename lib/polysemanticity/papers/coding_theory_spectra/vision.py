@@ -144,7 +144,9 @@ class Settings:
         (0.0, 0.2, 0.4, 0.6, 0.8), "dropout rates of the encoder", low=0, high=0.95, smoke=(0.0, 0.4, 0.8)
     )
     source: str = setting("photographs", "what is learnt", choices=("photographs", "cifar10"), paper="cifar10")
-    folder: str = setting("", "folder of your own pictures, or of CIFAR-10; empty: the photographs that ship here")
+    folder: str = setting(
+        "", "folder of your own pictures, or of CIFAR-10; empty: the photographs that ship here", place="folder"
+    )
     n_train: int = setting(16384, "patches to train on (CIFAR-10: images)", low=64, smoke=128, paper=50000)
     n_steps: int = setting(600, "training steps", low=2, smoke=4, paper=200_000)
     batch_size: int = setting(32, "images per step", low=2, paper=50)
