@@ -22,7 +22,7 @@ FITTED_TIMES = (
     0.01,
     0.3,
 )  # λ t over which the exponents of sparsification are fitted: past the start, tens of weights left
-SIMULATED = 0.5  # λ t up to which one encoding is simulated; later few weights are left, and the exact solution is fast
+SIMULATED = 0.3  # λ t up to which one encoding is simulated; later few weights are left, and the exact solution is fast
 SNAPSHOTS = (40, 25, 12, 5, 2)  # live weights at the times at which all weights of one encoding are drawn
 OTHERS = ("large m, strong λ", "small m, weak λ", "small m, strong λ")  # settings of one encoding besides the paper's
 COURSES = {  # of one encoding: the worker's name, what it is
@@ -201,7 +201,7 @@ def trajectory(*, seed: int, device: str, n_neurons: int, l1: float, n_times: in
 
 
 def course(*, seed: int, device: str, n_neurons: int, l1: float, n_times: int = 60) -> dict:
-    """One encoding's sparsification in the paper's unit of time: simulated at dt = 0.5 to λt = 0.5, exact to λt = 3."""
+    """One encoding's sparsification in the paper's unit of time: simulated at dt = 0.5 to λt = 0.3, exact to λt = 3."""
     times = np.rint(2 * np.geomspace(1, 3 / l1, n_times)) / 2  # whole steps
     weights = streams.rng(seed, "weights").normal(0, 0.9 / math.sqrt(n_neurons), n_neurons)
     simulated = winner.simulate(weights, 4 * l1, times[l1 * times <= SIMULATED] / 4)

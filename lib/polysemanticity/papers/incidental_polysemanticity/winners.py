@@ -440,6 +440,8 @@ def _difference(results: Results, n: int, m: int, n_sizes: int) -> Estimate:
     size = {"n_features": int(n), "n_neurons": int(m)}
     descent, flow = (results.where(method=method, **size)[0]["rank"] == 0 for method in ("descent", "flow"))
     found = intervals.mean(descent.mean(1) - flow[: len(descent)].mean(1), level=1 - 0.05 / n_sizes)
+    if found.low == found.high == 0:  # all alike: as if one of the features might have differed
+        return intervals.proportion(0, descent.size)
     return Estimate(abs(found.value), max(0.0, found.low, -found.high), max(found.high, -found.low))
 
 

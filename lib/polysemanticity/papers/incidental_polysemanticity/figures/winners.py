@@ -55,7 +55,7 @@ def figx_winners(table: pd.DataFrame) -> Figure:
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.7), width_ratios=(1.6, 1))
     rows = plots.part(table, quantity=HITS)
     look = plots.styles(rows)
-    left.set(xscale="log", ylim=(0, 1.05), xlabel="neurons per feature squared, m/n²")
+    left.set(xscale="log", ylim=(0, 1.05), xlabel="m/n² (m neurons, n features)")
     left.set_ylabel("share of features that end on it")
     plots.lines(left, rows[rows["what"] != "measured"], ROOM, look=look)
     for series, part in plots.part(rows, what="measured").groupby("series", sort=False):
@@ -65,16 +65,18 @@ def figx_winners(table: pd.DataFrame) -> Figure:
         f"The most correlated neuron wins:\n{flow.min():.0%} to {flow.max():.0%} by flow, "
         f"{adamw.min():.0%} to {adamw.max():.0%} by AdamW"
     )
-    legend = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "title": "bars: 95 % intervals over networks"}
-    left.legend(ncols=2, **legend)
     shares = plots.part(table, quantity=SHARED)
     shares = shares.assign(trainings=shares["trainings"].str.replace(" and ", "\nand "))
     plots.bars(right, plots.part(shares, what="measured"), "trainings", horizontal=True)
     names = list(dict.fromkeys(shares["trainings"]))
     chance = plots.part(shares, what="control")
     places = [names.index(name) for name in chance["trainings"]]
-    right.plot(chance["value"], places, "|", color=plots.CONTROL, markersize=16, markeredgewidth=2, label="by chance")
+    right.plot(
+        chance["value"], places, "|", color=plots.CONTROL_FILL, markersize=16, markeredgewidth=2, label="by chance"
+    )
     right.set(xlim=(0, 1), xlabel=SHARED, title="Same start,\nsame collisions?")
     right.invert_yaxis()
-    right.legend(loc="upper center", bbox_to_anchor=(0.4, -0.16))
+    handles = {label: line for ax in (left, right) for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    title = "bars: 95 % intervals over networks"
+    fig.legend(handles.values(), handles, loc="outside lower center", ncols=3, title=title)
     return fig
