@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run the tests, with coverage of lib; arguments go to pytest, for example ./run_tests.sh tests/test_capacity.py.
 # With --faults, run the fault suite in full instead (a quarter of an hour).
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@"  # called as: sh run_tests.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./environment.sh

@@ -156,6 +156,15 @@ def test_lacking_environment_is_not_used(tmp_path):
     assert run(script, tmp_path).returncode != 0
 
 
+@pytest.mark.skipif(shutil.which("dash") is None, reason="no dash, the sh of Debian")
+@pytest.mark.parametrize("name", ["run_all.sh", "run_tests.sh"])
+def test_scripts_called_with_sh_run_in_bash(tmp_path, name):
+    script = (paths.ROOT / name).read_text().partition("set -euo pipefail")[0]
+    (tmp_path / name).write_text(f'{script}[ -n "$BASH_VERSION" ] && [[ 1 == 1 ]] && echo bash "$@"')
+    done = subprocess.run(["dash", tmp_path / name, "a b"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "bash a b\n")
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """The package as a wheel built from a copy of its sources and unpacked, beside a foreign folder `lib`."""
