@@ -234,11 +234,7 @@ class Settings:
     )
     fan_features: int = setting(64, "features n where λ varies", low=4, smoke=12)
     fan_neurons: tuple[int, ...] = setting(
-        (64, 128, 256, 512),
-        "neurons m where λ varies",
-        low=2,
-        smoke=(12, 24, 48),
-        paper=(64, 128, 256, 512, 1024, 2048),
+        (64, 128, 256), "neurons m where λ varies", low=2, smoke=(12, 24, 48), paper=(64, 128, 256, 512, 1024)
     )
     fan_l1: tuple[float, ...] = setting((0.01, 0.03, 0.1), "λ compared", low=1e-3, high=1.0, smoke=(0.1, 0.2))
     fan_seeds: int = setting(32, "trained networks per point where λ varies", low=2, smoke=3, paper=64)
@@ -430,8 +426,7 @@ def counts_table(flows: Results, descents: Results) -> pd.DataFrame:
         m = np.array([n, 16 * n])
         parts.append(_sized("paper", "the law n²/4m", COUNT, n, m, law(n, m)))
     n, m = _only(flows, "n_features"), flows.setting("n_neurons")
-    for model, name in (("independent", "losers go where nobody is"), ("free", "no interference")):
-        parts.append(_sized("control", name, RATIO, n, m, expected(n, m, model), law(n, m)))
+    parts.append(_sized("control", "no interference", RATIO, n, m, expected(n, m, "free"), law(n, m)))
     parts.append(_sized("paper", "the law n²/4m", RATIO, n, np.array([n, 16 * n]), np.ones(2)))
     return pd.concat(parts)
 
@@ -450,7 +445,7 @@ def constant_table(crowded: Results) -> pd.DataFrame:
         parts.append(pd.DataFrame({**place, "what": "control", **end, "value": result["count"].mean() / exact}))
         found = _crowd_ratios(config, result)
         rows = (("control", f"{GROUP} features alone", "alone"),
-                ("corrected", f"{GROUP} features in the crowd of n", "in the crowd"),
+                ("corrected", f"{GROUP} features in the crowd: theory", "in the crowd"),
                 ("measured", "whole networks", "networks"))  # fmt: skip
         for what, name, key in rows:
             columns = {"series": name, "quantity": AT_THE_END, **found[key].columns()}

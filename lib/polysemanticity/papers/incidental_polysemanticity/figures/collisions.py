@@ -19,10 +19,11 @@ def fig3_counts(table: pd.DataFrame) -> Figure:
     """Left: polysemantic neurons against the number of neurons on logarithmic axes: published means, gradient flow and
     AdamW of fewer features, each along its own dashed line n²/4m. Right: the same counts divided by n²/4m against
     neurons per feature, with 95 % intervals: near one where there are as many neurons as features, lower beyond, lowest
-    under AdamW; without interference it would be far above."""
+    in the published counts; without interference they would be far above."""
     fig, (left, right) = plt.subplots(1, 2, figsize=WIDE)
     look = plots.styles(table)
-    look = {name: {**style, "marker": "s"} if name.startswith("published") else style for name, style in look.items()}
+    look |= {"the law n²/4m": plots.PAPER_LINE, "no interference": plots.CONTROL_LINE}
+    look["published, AdamW"] = {"color": plots.PAPER, "marker": "v", "linestyle": "none"}
     left.set(xscale="log", yscale="log", xlabel="neurons m", ylabel=COUNT)
     count = plots.part(table, quantity=COUNT)
     for _, rows in plots.part(count, series="the law n²/4m").groupby("features n"):
@@ -40,10 +41,11 @@ def fig3_counts(table: pd.DataFrame) -> Figure:
     _per_feature(right, table)
     ratio = plots.part(table, quantity=RATIO)
     plots.lines(right, ratio[ratio["low"].isna()], PER_FEATURE, look=look)
-    plots.points(right, ratio[ratio["low"].notna()], PER_FEATURE, look=look, dodge=0.0)
+    plots.points(right, ratio[ratio["low"].notna()], PER_FEATURE, look=look, dodge=0.15)
     right.set(ylabel=RATIO, ylim=(0, 2))
     names = dict(zip(*right.get_legend_handles_labels()[::-1], strict=True))
-    fig.legend(names.values(), names, loc="outside lower center", ncols=3)
+    bars = "bars: 95 % t intervals of the mean over networks"
+    fig.legend(names.values(), names, loc="outside lower center", ncols=3, title=bars, title_fontsize=9)
     left.set_title("About as 1/m …")
     right.set_title("… but the constant depends on m/n")
     return fig
@@ -67,11 +69,11 @@ def figx_constant(table: pd.DataFrame) -> Figure:
     way, end = plots.part(table, quantity=ON_THE_WAY), plots.part(table, quantity=AT_THE_END)
     look = plots.styles(table)
     plots.lines(left, plots.part(way, what="control"), "λt", look=look)
-    plots.points(left, plots.part(way, what="measured"), "λt", look=look, joined=True)
+    plots.points(left, plots.part(way, what="measured"), "λt", look=look, joined=True, dodge=0.15)
     left.set(xlabel="λt: the threshold rises with time", ylabel="count ÷ exact count, if slots were filled now")
     left.axhline(1, **plots.CORRECTED_LINE)
     left.legend()
-    left.set_title("Decided while weights are dense")
+    left.set_title("The count falls while weights are many")
     sizes = [f"n = {n}\nm = {m}" for n, m in zip(end["features n"], end["neurons m"], strict=True)]
     plots.points(right, end.assign(size=end.groupby("neurons m").ngroup()), "size", look=look, dodge=0.15)
     right.set_xticks(range(len(set(sizes))), sorted(set(sizes), key=sizes.index))
@@ -79,6 +81,9 @@ def figx_constant(table: pd.DataFrame) -> Figure:
     right.axhline(1, **plots.CORRECTED_LINE)
     right.legend()
     right.set_title("A crowd lowers it")
+    fig.supxlabel(
+        "bars: 95 % t intervals of the mean over networks, or over groups; full line: the exact count", fontsize=9
+    )
     return fig
 
 
@@ -86,21 +91,21 @@ def figx_collisions(table: pd.DataFrame) -> Figure:
     """Left: of the pairs of features whose largest initial weights share a neuron, same-sign pairs all part and
     opposite-sign pairs partly stay. Right: share of the final shared neurons that began as such a pair, against the
     number of neurons."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4))
     look = plots.styles(table)
     stay = plots.part(table, quantity=STAY)
     plots.bars(left, stay, "signs", "series", look=look)
     for bars, (_, rows) in zip(left.containers[1::2], stay.groupby("series", sort=False), strict=True):
         for bar, high, (_, row) in zip(bars, rows["high"], rows.iterrows(), strict=True):
-            text = f"{row['pairs that stay']:,.0f}\nof {row['pairs']:,.0f}"
+            text = f"{row['pairs that stay']:,.0f}\nof\n{row['pairs']:,.0f}"
             left.annotate(text, (bar.get_x() + bar.get_width() / 2, high), xytext=(0, 4), textcoords="offset points",
-                          ha="center", va="bottom", fontsize=9)  # fmt: skip
+                          ha="center", va="bottom", fontsize=8.5)  # fmt: skip
     left.set(ylabel=STAY, title="Starting collisions, by signs", ylim=(0, 1), xlabel="")
     _per_feature(right, table)
     plots.lines(right, plots.part(table, quantity=SURVIVORS), PER_FEATURE, look=look, markers=True)
-    right.set(ylabel="share of survivors", title="Survivors that were there at the start", ylim=(0, 1))
-    left.legend()
-    right.legend()
+    right.set(ylabel="share of survivors", title="Survivors there at the start", ylim=(0, 1))
+    left.legend(loc="upper right")
+    fig.supxlabel("bars and bands: 95 % binomial intervals over pairs", fontsize=9)
     return fig
 
 
@@ -108,7 +113,7 @@ def figx_break(table: pd.DataFrame) -> Figure:
     """Polysemantic neurons per network against the number of neurons divided by the square of the number of features,
     on logarithmic axes, for 16 and 32 features: means with intervals follow the exact theory straight through m = n²,
     where it is a quarter. Right: share of networks with at least one, falling gradually."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 3.9))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4))
     look, place = plots.styles(table), "m ÷ n²"
     for ax, quantity in ((left, COUNT), (right, SOME)):
         ax.set(xscale="log", xlabel=place, ylabel=quantity)
@@ -119,7 +124,8 @@ def figx_break(table: pd.DataFrame) -> Figure:
         ax.set_xticks([0.03, 0.1, 0.3, 1], ["0.03", "0.1", "0.3", "1"])
         ax.minorticks_off()
         ax.legend()
-    left.set(yscale="log", title="The count falls straight through m = n²")
+    fig.supxlabel("bars: exact 95 % intervals, Poisson (left) and binomial (right)", fontsize=9)
+    left.set(yscale="log", title="Straight through m = n²")
     left.set_yticks([0.25, 0.5, 1, 2, 4, 8], ["¼", "½", "1", "2", "4", "8"])
     left.minorticks_off()
     right.set(title="Networks with at least one", ylim=(0, 1.05))
