@@ -240,7 +240,13 @@ def measured(results: Results) -> Measured:
     }
     gone = int((~results[0]["stays"]).sum())
     right = np.mean([(found[kind] == kind).mean() for kind in KINDS])
-    note = f"Balanced accuracy {right:.2f}, chance {1 / len(KINDS):.2f}; {gone} pairs had parted in training."
+    told, told_one_hot = (_costly(results[0], results.configs[0], which)[2] for which in ("stays", "one_hot"))
+    missed = int((~told).sum())
+    late = missed - int((~told_one_hot).sum())
+    note = (
+        f"Balanced accuracy {right:.2f}, chance {1 / len(KINDS):.2f}; {late} of the {missed} costly pairs that were "
+        f"misread had begun to part, {gone} pairs had left their neuron."
+    )
     return Measured(
         quantities, "exact 95 % binomial intervals over pairs, planted independently", _scale(results), note
     )

@@ -249,7 +249,8 @@ def measured_boundary(gridded: Results) -> Measured:
     columns = (STRENGTH, f"{STRENGTH}, low", f"{STRENGTH}, high")
     least, largest = (Estimate(*(float(getattr(found[name], end)()) for name in columns)) for end in ("min", "max"))
     value, low, high = (found[name].to_numpy() for name in ("λm/√8n", "λm/√8n, low", "λm/√8n, high"))
-    spread = Estimate(value.max() / value.min(), max(1.0, low.max() / high.min()), high.max() / low.min())
+    most = high.max() / low.min() if low.min() > 0 else math.inf
+    spread = Estimate(float(value.max() / value.min()), float(max(1.0, low.max() / high.min())), float(most))
     quantities = {
         "λ√m where the clocks strike together, least of sizes": least,
         "λ√m where the clocks strike together, largest of sizes": largest,
