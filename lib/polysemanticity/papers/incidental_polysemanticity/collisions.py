@@ -555,7 +555,12 @@ def measured_constant(results: Results) -> Measured:
     quantities = _constant(_ratios(results))
     worst = max(BANDS, key=lambda name: abs(quantities[f"{RATIO}, {name}"].value - 1))
     error = f"simultaneous 95 % intervals of {len(BANDS)} ranges: t over {_only(results, 'n_seeds')} networks each"
-    return Measured(quantities, error, _scale(results), f"The largest deviation is at {worst}")
+    first, n = results[0], _only(results, "n_features")
+    note = f"The largest deviation is at {worst}; at m = {results.configs[0]['n_neurons']} "
+    note += f"{first['unfinished'].mean():.1f} of {n} features are unfinished when training ends, and the ratio is "
+    ratio = first["count"].mean() / law(n, results.configs[0]["n_neurons"])
+    note += f"{ratio:.2f} if weights of half a row's norm are counted"
+    return Measured(quantities, error, _scale(results), note)
 
 
 def measured_published(seed: int) -> Measured:
