@@ -68,7 +68,7 @@ CLAIMS: dict[str, Claim] = {
     "IP-17c": Claim(
         id="IP-17c",
         claim="The count law does not need a fast regularization: a slow one loses a tenth of the count or so",
-        source="ours; the sheet of the paper's own runs says as much for λ = 0.001",
+        source="ours",
         paper="silent",
         rule={
             "count ÷ exact count, fast, m = 2n": (0.9, 1.1),

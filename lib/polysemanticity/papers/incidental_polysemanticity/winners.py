@@ -54,7 +54,7 @@ CLAIMS: dict[str, Claim] = {
             "a tendency that grows with the number of neurons per feature: fewer than half of the features do so at "
             "m = n, more than half at m = 16n"
         ),
-        known="rates of 0.29 to 0.62 for m = n to 16n at n = 64, λ = 0.01; an audit's of 0.5 to 0.8 at four others",
+        known="rates of 0.29 to 0.62 for m = n to 16n at n = 64, λ = 0.01; 0.5 to 0.8 in earlier runs at four others",
         figure="figx_winners",
     ),
     "IP-05b": Claim(
@@ -93,7 +93,7 @@ CLAIMS: dict[str, Claim] = {
         },
         correction="the start and the optimizer decide together which pairs collide",
         whose="implied",
-        known="0.07 of collisions in common at n = 64, and 12 times chance; 0.09 to 0.10 in an audit at one λ",
+        known="0.07 of collisions in common at n = 64, and 12 times chance; 0.09 to 0.10 in earlier runs at one λ",
         figure="figx_winners",
     ),
     "IP-05d": Claim(
