@@ -85,7 +85,7 @@ CLAIMS: dict[str, Claim] = {
         ),
         whose="implied",
         known=(
-            "earlier runs had −1.98 (m = 30,011) and −1.83 (m = 4,001); pilots of two starts had −1.97 at m = 10,000 and "
+            "earlier runs had −1.98 (m = 30,011) and −1.83 (m = 4,001); pilots of two starts −1.97 at m = 10,000 and "
             "−1.65 at m = 1,000, in each case at two λ, and the corrected curve −1.90 and −1.66"
         ),
         figure="fig2_sparsification",
