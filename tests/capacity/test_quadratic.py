@@ -49,12 +49,30 @@ def test_descend_leaves_its_start_alone_and_finds_a_minimum():
 
 def test_training_on_samples_comes_close():
     generator = streams.generator(0, "data")
-    v = torch.tensor([1.0, 1.0, 0.5], dtype=torch.float64)
+    v = np.array([[[1.0, 1.0, 0.5], [1.0, 1.0, 2.0]], [[1.0, 1.0, 0.5], [1.0, 0.8, 0.2]]])
+    kappa = np.array([10.0, 1.5])
     options = {"n_steps": 800, "batch": 256}
-    w = quadratic.train_quadratic_on_samples(v, 10.0, 1, 3, generator, **options)
-    best = optimal_allocation(v.numpy(), 10.0, 1)
-    assert w.shape == (3, 1, 3)
-    np.testing.assert_allclose(feature_capacity(w).mean(0), best.capacity, atol=0.1)
+    w = quadratic.train_quadratic_on_samples(torch.tensor(v), torch.tensor(kappa), 1, 3, generator, **options)
+    assert w.shape == (2, 2, 3, 1, 3)
+    best = optimal_allocation(v[0], kappa[0], 1).capacity
+    np.testing.assert_allclose(feature_capacity(w[0]).mean(1), best, atol=0.05)
+    dense = feature_capacity(w[1, 1]).numpy()
+    np.testing.assert_allclose(dense, dense.round(), atol=0.02)  # at kurtosis 1.5 one feature has it all
+
+
+def test_samples_lead_down_the_exact_gradient(monkeypatch):
+    seen = {}
+
+    def at_the_start(gradient, start, n_steps, lr, drawn):
+        seen["start"], seen["slope"] = start[0][0, 0], gradient(start, 0)[0][0, 0]
+        return start
+
+    monkeypatch.setattr(quadratic, "adam_descent", at_the_start)
+    v, kappa = torch.tensor([[[1.0, 0.5, 2.0, 0.3]]]), torch.tensor([2.5])
+    quadratic.train_quadratic_on_samples(v, kappa, 2, 1, streams.generator(3, "data"), batch=400_000)
+    w, v = seen["start"].double().numpy(), v[0, 0].double().numpy()
+    spare = v.sum() - (w * w).sum()  # the best constant, where training starts from 0
+    np.testing.assert_allclose(seen["slope"], capacity.quadratic_gradient(w, v, 2.5) - 4 * spare * w, atol=0.05)
 
 
 @pytest.mark.parametrize("law", list(quadratic.INPUT_KURTOSIS))
@@ -94,8 +112,10 @@ def test_no_power_brings_the_kurtosis_below_one_over_density():
             r"density = 0.0: allowed is in \(0, 1\]",
         ),
         (
-            lambda: quadratic.train_quadratic_on_samples(torch.ones(2), 2.0, 1, 1, torch.Generator()),
-            r"kurtosis = 2.0: allowed is at least 3",
+            lambda: quadratic.train_quadratic_on_samples(
+                torch.ones(1, 1, 2), torch.tensor([0.5]), 1, 1, torch.Generator()
+            ),
+            r"kurtosis = \[0.5\]: allowed is at least 1",
         ),
         (lambda: quadratic.adam_descent(lambda p, _: p, (torch.ones(1),), 1, 0.0), "lr = 0.0"),
     ],

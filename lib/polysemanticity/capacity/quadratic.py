@@ -123,37 +123,45 @@ def train_beside_optimum(
 
 
 def train_quadratic_on_samples(
-    importance: Float[Tensor, " features"],
-    kurtosis: int | float,
+    importance: Float[Tensor, "kurtosis problem features"],
+    kurtosis: Float[Tensor, " kurtosis"],
     dims: int,
     n_seeds: int,
     generator: torch.Generator,
-    n_steps: int = 4000,
-    batch: int = 512,
+    n_steps: int = 1500,
+    batch: int = 128,
     lr: float = 0.02,
     scale: float = 0.3,
-) -> Float[Tensor, "seeds dims features"]:
+) -> Float[Tensor, "kurtosis problem seeds dims features"]:
     """Weights of the quadratic model trained as one would without the theory: on the squared error of fresh samples.
 
-    Inputs are Bernoulli·Gaussian of the given kurtosis (3 or more); the constant e is learned as well. Adam, float64,
-    on the generator's device; the weights of the last step are returned, so the noise of the samples is left in them.
+    Inputs are 0 but for a share 1/κ of the samples, where they are ±√κ: of all inputs of kurtosis κ those with the
+    least noise, at any κ ≥ 1. The constant e is learned as well. Adam, float32, on the generator's device; the weights
+    of the last step are returned, so the noise of the samples is left in them. All problems of one kurtosis and start
+    see the same samples; starts and kurtoses have samples of their own. Raises ValueError for a kurtosis below 1.
     """
-    check(kurtosis >= 3, "kurtosis", kurtosis, "at least 3 (Bernoulli·Gaussian inputs)")
-    v = importance.to(generator.device, torch.float64)
-    options = {"generator": generator, "device": v.device, "dtype": v.dtype}
+    check(bool((kurtosis >= 1).all()), "kurtosis", kurtosis.tolist(), "at least 1")
+    n_kurtoses, n_problems, n = importance.shape
+    v = importance.to(generator.device, torch.float32)
+    options = {"generator": generator, "device": v.device}
     start = (
-        torch.randn(n_seeds, dims, len(v), **options) * scale,
-        torch.zeros(n_seeds, 1, device=v.device, dtype=v.dtype),
+        torch.randn(n_kurtoses, n_seeds, n_problems * dims, n, **options) * scale,
+        torch.zeros(n_kurtoses, n_seeds, n_problems, device=v.device),
     )
 
     def gradient(parameters, _):
-        w, constant = parameters
-        x = sparse_inputs("gaussian", 3 / kurtosis, (n_seeds, batch, len(v)), generator)
-        hidden = x @ w.mT
-        error = (x * x) @ v - (hidden * hidden).sum(-1) - constant
-        return -4 / batch * (error[..., None] * hidden).mT @ x, -2 * error.mean(-1, keepdim=True)
+        slopes = [torch.empty_like(one) for one in parameters]
+        for k, (w, constant) in enumerate(zip(*parameters, strict=True)):
+            chance = torch.rand(n_seeds, batch, n, **options) * float(kurtosis[k])
+            x = ((chance < 1).float() - 2 * (chance < 0.5).float()) * float(kurtosis[k]) ** 0.5
+            hidden = (x @ w.mT).unflatten(-1, (n_problems, dims))
+            error = (x * x) @ v[k].mT - (hidden * hidden).sum(-1) - constant[:, None]
+            slopes[0][k] = -4 / batch * (hidden * error[..., None]).flatten(-2).mT @ x
+            slopes[1][k] = -2 * error.mean(1)
+        return slopes
 
-    return adam_descent(gradient, start, n_steps, lr)[0]
+    w = adam_descent(gradient, start, n_steps, lr, drawn=generator)[0]
+    return w.unflatten(2, (n_problems, dims)).transpose(1, 2)
 
 
 # Inputs of mean 0 and variance 1: how a Bernoulli(p) gate multiplies a law, and the kurtosis of the product.

@@ -19,17 +19,43 @@ from polysemanticity.claims import Claim, Measured
 CASES = {"A": (2, 0.8), "B": (2, 1.25), "C": (3, 1.0), "D": (10, 0.2), "E": (10, 1.3), "F": (10, 5.0)}  # kurtosis, r
 WRONG = 1e-9  # relative loss above the best from which on a model is in a wrong minimum
 CAPACITY, EDGE = "capacity C", "importance ratio at an edge"
-RATIO, SHARE = "importance ratio", "share of starts in a wrong minimum"
+RATIO, TRAINED = "importance ratio", "trained on samples, one start"
+MARGIN, VISIBLE = 0.05, 0.01  # of phases, and of a loss above the best, where samples leave noise
 
 CLAIMS = {
     "FC-04": Claim(
         id="FC-04",
         claim=(
-            "Trained models show the phases that theory predicts: ignored, polysemantic, monosemantic by importance "
-            "and kurtosis"
+            "Models trained on samples show the phases that theory predicts: ignored, polysemantic, monosemantic by "
+            "importance and kurtosis"
         ),
         source="theoretical and empirical phase diagram",
-        paper="N = 20, D = 10, one special feature",
+        paper="the two diagrams look alike; N = 20, D = 10, one special feature",
+        rule={
+            "share of models in the predicted phase, kurtosis > 3": (0.9, 1.0),
+            "mean error of C of the special feature, kurtosis > 3": (-math.inf, 0.03),
+            "mean error of C at the kurtosis where it is largest": (-math.inf, 0.06),
+        },
+        reason=(
+            "Fresh samples leave noise, so phases are read with a margin of 0.05. An edge lies between two of the 20 "
+            "ratios, and noise may put the model next to it on the wrong side: two edges, one ratio in ten. An error "
+            "of 0.03 could not be seen in the published colours. The noise grows with kurtosis, so the worst kurtosis "
+            "is judged by itself, at twice that. Below kurtosis 3 training may stop in any of the predicted minima: "
+            "wrong ones are counted, not judged."
+        ),
+        known=(
+            "the theory; a pilot at N = 12, D = 5, other seeds, had mean errors of 0.001 to 0.03, growing with kurtosis"
+        ),
+        figure="figx_phase_diagram",
+    ),
+    "FC-04b": Claim(
+        id="FC-04b",
+        claim=(
+            "Minimising the exact loss gives the allocation itself for kurtosis > 3, and below it stops in predicted "
+            "minima only"
+        ),
+        source="check of the training and of the theory by each other",
+        paper="not in the paper",
         rule={
             "share of models in the predicted phase, kurtosis > 3": (0.99, 1.0),
             "largest error of C, kurtosis > 3": (-math.inf, 1e-6),
@@ -38,10 +64,9 @@ CLAIMS = {
         reason=(
             "For kurtosis > 3 every minimum is global, so training may not miss; 1 % allows for the resolution of an "
             "exact binomial interval. For kurtosis < 3 returns increase, the landscape has local minima (v of every "
-            "chosen feature ≥ a/2 · v of every other), and a model may stop in any of them but nowhere else; how "
-            "many stop in a wrong one is counted, not judged."
+            "chosen feature ≥ a/2 · v of every other), and a model may stop in any of them but nowhere else."
         ),
-        whose="printed",
+        whose="ours",
         known="trials on the same grid had errors below 1e-14 above kurtosis 3, and wrong minima below it as predicted",
         figure="figx_phase_diagram",
     ),
@@ -57,12 +82,9 @@ class Settings:
     n_dims: int = setting(10, "dimensions D of the phase diagram", low=1, smoke=3)
     n_grid: int = setting(20, "points per axis of both phase diagrams", low=4, smoke=4, paper=60)
     n_steps: int = setting(800, "Adam steps per model of the phase diagrams, before polishing", low=10, smoke=200)
-    sample_ratios: tuple[float, ...] = setting(
-        (0.2, 0.5, 1.3, 3.0), "importances v_N trained on samples", low=0.01, smoke=(0.5,)
-    )
-    sample_kurtosis: float = setting(10.0, "kurtosis of the samples", low=3.1)
-    sample_steps: int = setting(4000, "Adam steps on samples", low=10, smoke=50, paper=40_000)
-    sample_batch: int = setting(256, "samples per step", low=16, smoke=32, paper=1024)
+    sample_starts: int = setting(4, "random starts per model trained on samples", low=2, smoke=2)
+    sample_steps: int = setting(1500, "Adam steps on samples", low=10, smoke=30, paper=20_000)
+    sample_batch: int = setting(128, "samples per step", low=16, smoke=16, paper=512)
 
     def __post_init__(self):
         check(self.n_dims < self.n_features, "n_dims", self.n_dims, f"below n_features = {self.n_features}")
@@ -86,12 +108,11 @@ def close_up(settings: Settings) -> list[dict]:
 
 
 def sampled(settings: Settings) -> list[dict]:
-    """Return the configurations of `train_on_samples`: one for each importance of the special feature."""
-    size = {name: getattr(settings, name) for name in ("n_features", "n_dims", "n_seeds")}
-    training = {"n_steps": settings.sample_steps, "batch": settings.sample_batch}
-    return [
-        {"ratio": ratio, "kurtosis": settings.sample_kurtosis, **size, **training} for ratio in settings.sample_ratios
-    ]
+    """Return the configurations of `train_on_samples`, which share the grid out by kurtosis."""
+    ratios, _ = phase_grid(settings.n_grid)
+    kurtoses = 1 / np.geomspace(0.95, 0.01, settings.n_grid)
+    size = {"n_features": settings.n_features, "n_dims": settings.n_dims, "n_seeds": settings.sample_starts}
+    return grid_configs(ratios, kurtoses, **size, n_steps=settings.sample_steps, batch=settings.sample_batch)
 
 
 def _size(settings: Settings) -> dict:
@@ -113,25 +134,27 @@ def train_on_samples(
     *,
     seed: int,
     device: str,
-    ratio: float,
-    kurtosis: float,
+    ratios,
+    kurtoses,
     n_features: int,
     n_dims: int,
     n_seeds: int,
     n_steps: int,
     batch: int,
 ) -> dict:
-    """Models with one special feature, trained on the squared error of sampled inputs."""
-    v = phases.special_importance([ratio], n_features)[0]
-    generator = streams.generator(seed, f"data {ratio}", device)
-    options = {"n_steps": n_steps, "batch": batch}
-    weights = quadratic.train_quadratic_on_samples(torch.tensor(v), kurtosis, n_dims, n_seeds, generator, **options)
-    best = capacity.optimal_allocation(v, kurtosis, n_dims)
-    loss = capacity.quadratic_loss(weights, v, kurtosis).cpu().numpy()
+    """As `train_special`, trained on the squared error of sampled inputs."""
+    v = np.tile(phases.special_importance(ratios, n_features), (len(kurtoses), 1, 1))
+    generator = streams.generator(seed, f"data of the diagram {kurtoses[0]}", device)
+    weights = quadratic.train_quadratic_on_samples(
+        torch.tensor(v), torch.tensor(kurtoses), n_dims, n_seeds, generator, n_steps=n_steps, batch=batch
+    ).double()
+    kappa = np.reshape(kurtoses, (-1, 1, 1))
+    best = capacity.optimal_allocation(v, kappa, n_dims)
+    loss = capacity.quadratic_loss(weights, v[:, :, None], kappa[..., None]).cpu().numpy()
     return {
         "capacity": capacity.feature_capacity(weights).cpu().numpy(),
         "optimum": best.capacity,
-        "excess_loss": loss / best.loss - 1,
+        "excess_loss": loss / best.loss[..., None] - 1,
     }
 
 
@@ -211,12 +234,12 @@ def pair_numbers(trained: Results) -> dict:
     }
 
 
-def special_table(trained: Results, dense: Results) -> pd.DataFrame:
-    """Return the phase diagram: C of the special feature, edges of its phases, and wrong minima in the close-up."""
-    grid, near = joined(trained), joined(dense)
+def special_table(trained: Results) -> pd.DataFrame:
+    """Return the phase diagram: C of the special feature in theory and in one start, and edges of its phases."""
+    grid = joined(trained)
     n, d = (trained.configs[0][name] for name in ("n_features", "n_dims"))
-    kurtosis, low = np.geomspace(3.01, 340, 100), np.linspace(1.2, 3, 50)
-    edges, wedge = phases.phase_boundaries(kurtosis, d, n - 1), (low - 1) / 2
+    kurtosis = np.geomspace(3.01, grid.kurtoses.max(), 100)
+    edges = phases.phase_boundaries(kurtosis, d, n - 1)
     optimum = [
         capacity.optimal_allocation(phases.special_importance([ratio], n)[0], k, d).capacity[-1]
         for k, ratio in CASES.values()
@@ -228,15 +251,12 @@ def special_table(trained: Results, dense: Results) -> pd.DataFrame:
     return pd.concat(
         [
             _map("paper", "theory", CAPACITY, grid.ratios, grid.kurtoses, grid.optimum[..., -1]),
-            _map("measured", "trained, one start", CAPACITY, grid.ratios, grid.kurtoses, grid.capacity[:, :, 0, -1]),
+            _map("measured", TRAINED, CAPACITY, grid.ratios, grid.kurtoses, grid.capacity[:, :, 0, -1]),
             letters.assign(what="paper", quantity="capacity C in the six examples"),
             _edge("paper", "predicted edge, ignored", kurtosis, edges.ignored),
             _edge("paper", "predicted edge, monosemantic", kurtosis, edges.monosemantic),
-            _map("measured", "close-up", SHARE, near.ratios, near.kurtoses, near.wrong.mean(-1)),
-            _edge("corrected", "predicted wedge, from", low, wedge),
-            _edge("corrected", "predicted wedge, to", low, 1 / wedge),
         ]
-    )
+    ).assign(**{"features N": n, "dimensions D": d})
 
 
 def _map(what: str, series: str, quantity: str, ratios, kurtoses, values) -> pd.DataFrame:
@@ -263,8 +283,39 @@ def wedge_numbers(dense: Results) -> dict:
     }
 
 
+def measured_samples(trained: Results) -> Measured:
+    """Return what decides FC-04: models trained on samples. A unit is one kurtosis and start: it has its samples."""
+    grid = joined(trained)
+    c, best = grid.capacity[..., -1], grid.optimum[..., -1]
+    agree = phases.phase(c, MARGIN) == phases.phase(best, MARGIN)[..., None]
+    agree, error = (each[grid.sparse].mean(1) for each in (agree, np.abs(c - best[..., None])))  # [kurtosis, start]
+    wrong = grid.excess_loss[~grid.sparse] > VISIBLE
+    quantities = {
+        "share of models in the predicted phase, kurtosis > 3": _share(agree.ravel()),
+        "mean error of C of the special feature, kurtosis > 3": intervals.mean(error.ravel()),
+        "mean error of C at the kurtosis where it is largest": intervals.row_of_extreme_mean(error, least=False),
+        "excess loss, kurtosis > 3 (not judged)": intervals.mean(grid.excess_loss[grid.sparse].mean(1).ravel()),
+    }
+    config, worst = trained.configs[0], grid.kurtoses[grid.sparse][error.mean(1).argmax()]
+    return Measured(
+        quantities,
+        f"95 % t intervals over {agree.size} pairs of a kurtosis and a start, each with samples of its own; at the "
+        f"worst kurtosis, {worst:.0f}, over {agree.shape[1]} starts",
+        f"quadratic model trained on {config['n_steps']:,} batches of {config['batch']} samples, "
+        f"N = {config['n_features']} features in D = {config['n_dims']} dimensions, {len(grid.kurtoses)} kurtoses × "
+        f"{len(grid.ratios)} ratios, {agree.shape[1]} starts each",
+        f"For kurtosis < 3, {wrong.mean():.1%} of {wrong.size:,} models end more than {VISIBLE:.0%} above the best "
+        "loss, in a wrong minimum.",
+    )
+
+
+def _share(units: np.ndarray) -> intervals.Estimate:
+    """The mean share over units, with the exact interval of their number where all units have the same."""
+    return intervals.proportion(round(units.sum()), units.size) if np.ptp(units) == 0 else intervals.mean(units)
+
+
 def measured(trained: Results, dense: Results) -> Measured:
-    """Return what decides FC-04."""
+    """Return what decides FC-04b: models trained on the exact loss."""
     grid, near = joined(trained), joined(dense)
     agree = phases.phase(grid.capacity[..., -1]) == phases.phase(grid.optimum[..., -1])[..., None]
     agree, below = agree[grid.sparse], np.concatenate([g.wrong[g.kurtoses < 3].ravel() for g in (grid, near)])
@@ -292,18 +343,3 @@ def measured(trained: Results, dense: Results) -> Measured:
     points = f"{grid.wrong.shape[0]} × {grid.wrong.shape[1]} points and as many of the close-up"
     scale = f"quadratic model trained on its exact loss, N = {n} features in D = {d} dimensions, {points}"
     return Measured(quantities, error, f"{scale}, {grid.wrong.shape[2]} starts each", note)
-
-
-def samples_table(trained: Results) -> pd.DataFrame:
-    """Return the capacity of the special feature in models that were trained on samples, beside the theory."""
-    special = intervals.join([intervals.mean(result["capacity"][:, -1]) for result in trained])
-    return pd.DataFrame(
-        {
-            "importance": trained.setting("ratio"),
-            "C, theory": [result["optimum"][-1] for result in trained],
-            "C, trained on samples": special.value,
-            "95 % t interval over starts, from": special.low,
-            "to": special.high,
-            "excess loss": [result["excess_loss"].mean() for result in trained],
-        }
-    )
