@@ -124,7 +124,19 @@ RISING, LATE, FLAT = [ALONE] * 3 + [DIGONS] * 4, [ALONE] * 2 + [HALF] * 5, [ALON
 )
 def test_fc_05_is_judged_rightly(quadratic, relu, verdict):
     measured = architectures.measured_sparsity(built(quadratic, relu))
-    assert claims.verdict_of(architectures.CLAIMS["FC-05"], measured.quantities) == verdict
+    assert claims.verdict_of(architectures.CLAIMS["FC-05a"], measured.quantities) == verdict
+
+
+def test_levels_and_controls_are_judged_rightly():
+    for others, verdict in ((LATE, claims.HOLDS), (RISING, claims.FAILS)):
+        measured = architectures.measured_levels(built(RISING, others))
+        assert claims.verdict_of(architectures.CLAIMS["FC-05b"], measured.quantities) == verdict
+    results = built(RISING, LATE)
+    measured = architectures.measured_controls(results)
+    assert claims.verdict_of(architectures.CLAIMS["FC-05c"], measured.quantities) == claims.HOLDS
+    rows = [ensemble(*RISING) if c["model"] == "tanh" else r for c, r in results.pairs()]
+    measured = architectures.measured_controls(Results(results.configs, rows))
+    assert claims.verdict_of(architectures.CLAIMS["FC-05c"], measured.quantities) == claims.FAILS
 
 
 def shaped(relu_dense, relu_sparse, quadratic=DENSE):
@@ -183,9 +195,19 @@ MERGED = np.linalg.qr(np.random.default_rng(1).standard_normal((32, 8)))[0].T
 KEPT = np.hstack([DIGONS, np.zeros((8, 16))])
 
 
-@pytest.mark.parametrize(("relu", "gelu", "verdict"), [(MERGED, KEPT, claims.HOLDS), (MERGED, MERGED, claims.FAILS)])
-def test_fc_12_is_judged_rightly(relu, gelu, verdict):
+@pytest.mark.parametrize(
+    ("relu", "gelu", "verdicts"),
+    [
+        (MERGED, KEPT, [claims.HOLDS] * 2),
+        (MERGED, MERGED, [claims.HOLDS, claims.FAILS]),
+        (KEPT, KEPT, [claims.FAILS, claims.HOLDS]),
+    ],
+)
+def test_fc_12_is_judged_rightly(relu, gelu, verdicts):
     results = mapped(relu, gelu)
-    measured = architectures.measured_crossover(results)
-    assert claims.verdict_of(architectures.CLAIMS["FC-12"], measured.quantities) == verdict
+    measured = architectures.measured_crossover(results), architectures.measured_gelu(results)
+    found = [
+        claims.verdict_of(architectures.CLAIMS[f"FC-12{k}"], m.quantities) for k, m in zip("ab", measured, strict=True)
+    ]
+    assert found == verdicts
     plots.check_tidy(architectures.crossover_table(results))

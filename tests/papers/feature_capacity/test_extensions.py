@@ -77,7 +77,7 @@ def planted(**changes):
     up, down = (ratios > 2).astype(float), (ratios > 0.5).astype(float)
     smooth = np.clip(0.5 + np.log(ratios) / 4, 0, 1)
     loop = {"ratios": ratios, "capacity": np.array([[up, changes.get("down", down)], [smooth, smooth]])}
-    states = {"capacity": np.tile([0.0, 0.5, 1.0, 0.5], (25, 1))[:, :4]}
+    states = {"capacity": np.tile([0.0, 0.5, 1.0, 0.5], (25, 1)) + changes.get("states", 0)}
     exact = np.array([[0.2, 0.6, 0.9]])
     uneven = {
         "capacity": np.stack([exact, exact], 1) + changes.get("error", 0),
@@ -92,7 +92,7 @@ def planted(**changes):
     weights = np.stack([np.stack([w] * 4) for w in (small, small, changes.get("last", large))])
     configs = [
         {"kurtoses": (2.0, 10.0), "n_points": 61}, {"ratios": extensions.SPECIAL_RATIOS}, {"n_problems": 1, "n_features": 3},
-        {"dims": (5, 10, 20)}, {"dims": (5, 10, 20)}, {"powers": extensions.POWERS, "n_seeds": 4},
+        {"dims": (5, 10, 20), "n_features": 40}, {"dims": (5, 10, 20)}, {"powers": extensions.POWERS, "n_seeds": 4},
     ]  # fmt: skip
     found = (
         loop,
@@ -106,18 +106,27 @@ def planted(**changes):
 
 
 @pytest.mark.parametrize(
-    ("changes", "verdict"),
+    ("changes", "others"),
     [
-        ({}, claims.HOLDS),
-        ({"wider": 0.5}, claims.CORRECTED),
-        ({"error": 1e-3}, claims.FAILS),
-        ({"down": np.ones(61)}, claims.FAILS),
-        ({"last": np.eye(8, 16)}, claims.FAILS),
+        ({}, {}),
+        ({"wider": 0.5}, {"d": claims.CORRECTED}),
+        ({"error": 1e-3}, {"a": claims.FAILS}),
+        ({"down": np.ones(61)}, {"b": claims.FAILS}),
+        ({"states": 0.3}, {"c": claims.FAILS}),
+        ({"last": np.eye(8, 16)}, {"e": claims.FAILS}),
     ],
 )
-def test_fc_15_is_judged_rightly(changes, verdict):
-    measured = extensions.measured(*planted(**changes))
-    assert claims.verdict_of(extensions.CLAIMS["FC-15"], measured.quantities) == verdict
+def test_fc_15_is_judged_rightly(changes, others):
+    looped, jumped, uneven, exact_width, net_width, chosen = planted(**changes)
+    measured = {
+        "a": extensions.measured_kurtoses(uneven),
+        "b": extensions.measured_transitions(looped),
+        "c": extensions.measured_levels(jumped),
+        "d": extensions.measured_widths(exact_width, net_width),
+        "e": extensions.measured_blocks(chosen),
+    }
+    found = {k: claims.verdict_of(extensions.CLAIMS[f"FC-15{k}"], m.quantities) for k, m in measured.items()}
+    assert found == dict.fromkeys("abcde", claims.HOLDS) | others
 
 
 def test_tables_of_extensions_are_tidy():

@@ -25,45 +25,75 @@ WIDTH_DECAY, WIDTH_KURTOSIS = 0.8, 10.0
 C2, JUMP, ALONE = "capacity of feature 2", "largest jump of C", "capacity of the special feature"
 RATIO = "importance of feature 2 ÷ feature 1"
 COUNT = "polysemantic features"
+KNOWN = "rule and result were in one commit; the rows were one, and are told apart since its parts came out differently"
 
 CLAIMS = {
-    "FC-15": Claim(
-        id="FC-15",
-        claim=(
-            "Unequal kurtoses share one price; doubling the width leaves the number of polysemantic features; the "
-            "transition is continuous for kurtosis > 3, first-order below and in autoencoders; a small penalty on "
-            "overlaps chooses the size of blocks"
-        ),
+    "FC-15a": Claim(
+        id="FC-15a",
+        claim="Features of unequal kurtoses share one price, each with its own curve of capacity against importance",
         source="ours: extensions",
         paper="not in the paper",
+        rule={"largest error of C, unequal kurtoses": (-math.inf, 1e-6)},
+        reason="A derivation, tested on trained models: what is left is the rounding of the minimisation.",
         whose="ours",
-        known="rule and result were in one commit",
+        known=KNOWN,
         figure="figx_transitions",
+    ),
+    "FC-15b": Claim(
+        id="FC-15b",
+        claim="Capacities change continuously for a kurtosis above 3, and at once, with hysteresis, below",
+        source="ours: extensions",
+        paper="not in the paper",
         rule={
-            "largest error of C, unequal kurtoses": (-math.inf, 1e-6),
-            "largest change of the count on doubling D, quadratic": (-math.inf, 1),
-            "ratio of the counts on doubling D, ReLU": (0.75, 1.33),
             "width of the hysteresis ÷ prediction, kurtosis 2": (0.9, 1.1),
             "largest gap between the sweeps, kurtosis 10": (-math.inf, 1e-3),
-            "share of capacities near 0, ½ or 1, ReLU": (0.8, 1.0),
+        },
+        reason="The sweeps step by 5 %, so the width of the loop, ln 4, is known to a tenth; no gap but training's.",
+        whose="ours",
+        known=KNOWN,
+        figure="figx_transitions",
+    ),
+    "FC-15c": Claim(
+        id="FC-15c",
+        claim="In the ReLU autoencoder a feature has no dimension, half of one or a whole one, and nothing between",
+        source="ours: extensions",
+        paper="not in the paper",
+        rule={"share of capacities near 0, ½ or 1, ReLU": (0.8, 1.0)},
+        reason="Near is within 0.05; a fifth may be on its way.",
+        whose="ours",
+        known=KNOWN,
+        figure="figx_transitions",
+    ),
+    "FC-15d": Claim(
+        id="FC-15d",
+        claim="Doubling the width makes other features polysemantic, not more of them, in the ReLU autoencoder too",
+        source="ours: extensions",
+        paper="not in the paper",
+        rule={
+            "largest change of the count on doubling D, quadratic": (-math.inf, 1),
+            "ratio of the counts on doubling D, ReLU": (0.75, 1.33),
+        },
+        reason="The count law: one feature for the lattice. An autoencoder's count may change by a third.",
+        corrected={"largest change of the count on doubling D, quadratic": (-math.inf, 1)},
+        correction="in the quadratic model; the autoencoder's count changes with its width",
+        whose="ours",
+        known=KNOWN,
+        figure="figx_width_and_blocks",
+    ),
+    "FC-15e": Claim(
+        id="FC-15e",
+        claim="A penalty on overlaps that costs next to nothing chooses the size of blocks in the quadratic model",
+        source="ours: extensions",
+        paper="not in the paper",
+        rule={
             "features per block, penalty of power 1": (-math.inf, 5.0),
             "share of features in the largest block, power 4": (0.9, 1.0),
             "relative cost of the penalty": (-math.inf, 1e-3),
         },
-        reason=(
-            "Exact laws: rounding of the minimisation, one feature for the lattice. An autoencoder's count may change "
-            "by a third. The sweeps step by 5 %, so the width of the loop, ln 4, is known to a tenth. Near is within "
-            "0.05. Small blocks have at most a quarter of the 20 features; blocks of equal loss must cost nothing."
-        ),
-        corrected={
-            "largest error of C, unequal kurtoses": (-math.inf, 1e-6),
-            "largest change of the count on doubling D, quadratic": (-math.inf, 1),
-            "width of the hysteresis ÷ prediction, kurtosis 2": (0.9, 1.1),
-            "largest gap between the sweeps, kurtosis 10": (-math.inf, 1e-3),
-            "share of features in the largest block, power 4": (0.9, 1.0),
-            "relative cost of the penalty": (-math.inf, 1e-3),
-        },
-        correction="so in the quadratic model; autoencoders need not follow",
+        reason="Small blocks have at most a quarter of the 20 features; blocks of equal loss must cost nothing.",
+        whose="ours",
+        known=KNOWN,
+        figure="figx_width_and_blocks",
     ),
 }
 
@@ -389,37 +419,73 @@ def width_table(exact_width: Results, net_width: Results, chosen: Results) -> pd
     return pd.concat(parts)
 
 
-def measured(
-    looped: Results, jumped: Results, uneven: Results, exact_width: Results, net_width: Results, chosen: Results
-) -> Measured:
-    """Return what decides FC-15."""
-    near = np.abs(jumped[0]["capacity"][..., None] - np.array([0, 0.5, 1])).min(-1) < 0.05
-    by_width = polysemantic_counts(exact_width, net_width)
-    doubling = by_width["relu"][1:] / np.maximum(by_width["relu"][:-1], 1)
+def measured_kurtoses(uneven: Results) -> Measured:
+    """Return what decides FC-15a."""
+    exact, config = np.broadcast_to(uneven[0]["optimum"][:, None], uneven[0]["capacity"].shape), uneven.configs[0]
+    return Measured(
+        {"largest error of C, unequal kurtoses": intervals.exact(np.abs(uneven[0]["capacity"] - exact).max())},
+        "a calculation with numerical error",
+        f"quadratic model, {config['n_problems']} problems of {config['n_features']} features with unequal kurtoses",
+    )
+
+
+def measured_transitions(looped: Results) -> Measured:
+    """Return what decides FC-15b."""
     kurtoses, points = looped.configs[0]["kurtoses"], looped.configs[0]["n_points"]
-    predicted = 2 * np.log(2 / (kurtoses[0] - 1))
     curves, ratios = looped[0]["capacity"], looped[0]["ratios"]
-    exact = np.broadcast_to(uneven[0]["optimum"][:, None], uneven[0]["capacity"].shape)
-    selected, seeds = geometry.block_geometry(chosen[0]["weights"]), chosen.configs[0]["n_seeds"]
+    predicted = 2 * np.log(2 / (kurtoses[0] - 1))
+    step = np.log(16) / (points - 1) / predicted
     return Measured(
         {
-            "largest error of C, unequal kurtoses": intervals.exact(np.abs(uneven[0]["capacity"] - exact).max()),
-            "largest change of the count on doubling D, quadratic": intervals.exact(np.ptp(by_width["quadratic"])),
-            "ratio of the counts on doubling D, ReLU": intervals.row_of_extreme_mean(doubling, least=False),
             "width of the hysteresis ÷ prediction, kurtosis 2": intervals.exact(
-                loop_width(ratios, curves[0]) / predicted, np.log(16) / (points - 1) / predicted
+                loop_width(ratios, curves[0]) / predicted, step
             ),
             "largest gap between the sweeps, kurtosis 10": intervals.exact(np.abs(curves[1, 0] - curves[1, 1]).max()),
-            "share of capacities near 0, ½ or 1, ReLU": intervals.proportion(near.sum(), near.size),
+        },
+        "one step of the sweep; a calculation with numerical error",
+        f"two features in one dimension at κ = {kurtoses[0]:g} and {kurtoses[1]:g}, {points} ratios of importance",
+    )
+
+
+def measured_levels(jumped: Results) -> Measured:
+    """Return what decides FC-15c."""
+    near = np.abs(jumped[0]["capacity"][..., None] - np.array([0, 0.5, 1])).min(-1) < 0.05
+    config = jumped.configs[0]
+    return Measured(
+        {"share of capacities near 0, ½ or 1, ReLU": intervals.proportion(near.sum(), near.size)},
+        f"95 % binomial interval over {near.size} models, {len(config['ratios'])} ratios of importance",
+        "ReLU autoencoder, one special feature among equal ones",
+        "It prefers 0, ½ and 1, but bends on the way.",
+    )
+
+
+def measured_widths(exact_width: Results, net_width: Results) -> Measured:
+    """Return what decides FC-15d."""
+    by_width, config = polysemantic_counts(exact_width, net_width), exact_width.configs[0]
+    doubling = by_width["relu"][1:] / np.maximum(by_width["relu"][:-1], 1)
+    counts = ", ".join(f"{count:.3g}" for count in by_width["relu"].mean(1))
+    return Measured(
+        {
+            "largest change of the count on doubling D, quadratic": intervals.exact(np.ptp(by_width["quadratic"])),
+            "ratio of the counts on doubling D, ReLU": intervals.row_of_extreme_mean(doubling, least=False),
+        },
+        f"a calculation; 95 % t interval over {doubling.shape[1]} starts, the larger of the ratios",
+        f"D = {', '.join(map(str, config['dims']))}; {config['n_features']} features of importance {WIDTH_DECAY:g}^i",
+        f"The autoencoder shares {counts} features at these widths; at the first it can share no more than 2D.",
+    )
+
+
+def measured_blocks(chosen: Results) -> Measured:
+    """Return what decides FC-15e."""
+    selected, config = geometry.block_geometry(chosen[0]["weights"]), chosen.configs[0]
+    return Measured(
+        {
             "features per block, penalty of power 1": intervals.mean(selected.size[0]),
             "share of features in the largest block, power 4": intervals.mean(selected.largest[-1]),
             "relative cost of the penalty": intervals.exact(chosen[0]["cost"].max()),
         },
-        f"calculations with numerical error, one step of the sweep; 95 % intervals over {seeds} starts",
-        f"two features in one dimension at κ = {kurtoses[0]:g} and {kurtoses[1]:g}, {points} ratios; "
-        f"{uneven.configs[0]['n_problems']} problems of {uneven.configs[0]['n_features']} features with unequal "
-        f"kurtoses; D = {', '.join(map(str, exact_width.configs[0]['dims']))}; {seeds} starts",
-        "The autoencoder takes up more shared features as it gets wider; the quadratic model does not.",
+        f"95 % t intervals over {config['n_seeds']} starts; the cost is the largest",
+        f"quadratic model, {config['n_seeds']} starts each for powers {', '.join(f'{p:g}' for p in config['powers'])}",
     )
 
 
