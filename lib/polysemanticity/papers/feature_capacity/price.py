@@ -61,8 +61,8 @@ CLAIMS = {
             "of the loss, so 1e-4. A gain must lie between the prices before and after, up to rounding."
         ),
         whose="ours",
-        known="4e-8 from exact allocations at a decay of 0.9 and a kurtosis of 30; both differ here, and the losses are "
-        "those of trained models",
+        known="4e-8 from exact allocations at a decay of 0.9 and a kurtosis of 30; here both differ, and the losses "
+        "are those of trained models",
         figure="figx_price",
     ),
     "FC-09b": Claim(
