@@ -142,13 +142,22 @@ def growth_rates(times: Times, norm: Float[np.ndarray, "times models features"],
     return np.log(norm[end] / norm[begin]) / 2 / (times[end] - times[begin])
 
 
+def at_rest(
+    times: Times, total: Float[np.ndarray, "times models"], entry: Entries, n_dims: int, slow: float = 0.05
+) -> Bool[np.ndarray, "times models entries"]:
+    """When Σ C rests between the entries k and k + 1, [time, seed, k], k = 1 … D − 1: there its speed |dΣC/dt| is below
+    `slow` times its largest between these two entries."""
+    speed = np.abs(np.gradient(total, times, axis=0))[..., None]
+    between = (times[:, None, None] >= entry[:, : n_dims - 1]) & (times[:, None, None] <= entry[:, 1:n_dims])
+    return between & (speed < slow * np.where(between, speed, 0).max(0))
+
+
 def distance_from_integers(
-    times: Times, total: Float[np.ndarray, "times models"], entry: Entries, n_dims: int
-) -> tuple[Float[np.ndarray, "models entries"], Float[np.ndarray, "models entries"]]:
-    """|Σ C − k| halfway between the entries k and k + 1, [seed, k], for k = 1 … D − 1; and |Σ C − nearest integer|."""
-    halfway = np.searchsorted(times, (entry[:, : n_dims - 1] + entry[:, 1:n_dims]) / 2)
-    found = np.take_along_axis(total, halfway.T, axis=0).T
-    return np.abs(found - np.arange(1, n_dims)), np.abs(found - found.round())
+    total: Float[np.ndarray, "times models"], when: Bool[np.ndarray, "times models entries"]
+) -> Float[np.ndarray, " models"]:
+    """Mean |Σ C − nearest integer| over the times in question, per seed; NaN where there are none."""
+    off, often = np.abs(total - total.round())[..., None], when.sum((0, 2))
+    return np.where(often > 0, (off * when).sum((0, 2)) / np.maximum(often, 1), np.nan)
 
 
 # ------------------------------------------------------------ correlated inputs

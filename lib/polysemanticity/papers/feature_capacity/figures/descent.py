@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from polysemanticity import plots
 
 TIME, TOTAL, SHARE = "time [1/(4 a v₁)]", "Σ C", "share of starts in a wrong minimum"
-LENGTH, LOSS = "squared length n", "loss ÷ first loss"
+LENGTH, HALF, RESTS = "squared length n", "half of its length", "Σ C at rest"
 
 
 def figx_landscape(table: pd.DataFrame) -> Figure:
@@ -38,20 +38,23 @@ def figx_landscape(table: pd.DataFrame) -> Figure:
 
 
 def figx_order_of_entry(table: pd.DataFrame) -> Figure:
-    """Three panels over time, from a tiny start along gradient flow. Squared lengths of one start: features enter one
-    after the other, a triangle where each has half its length. Sum of capacities: it climbs from integer to integer,
-    but early: at the circles, halfway between two entries, where the claim judges it, it has left its integer. The
-    loss, on a logarithmic axis, which goes down in steps."""
-    fig, (top, middle, bottom) = plt.subplots(3, 1, figsize=(8, 8), sharex=True, height_ratios=(1, 1.25, 0.8))
+    """Two panels over time, from a tiny start along gradient flow. Above, squared lengths: features enter one after the
+    other, in order of importance. Below, the sum of capacities climbs a staircase: where it rests, drawn thick, it is
+    an integer; it takes each step before the next feature has half of its length."""
+    fig, (top, bottom) = plt.subplots(2, 1, figsize=(8, 6), sharex=True, height_ratios=(1, 1.1))
     _lengths(top, table)
-    _capacities(middle, table)
-    plots.lines(bottom, plots.part(table, quantity=LOSS), TIME)
-    bottom.set(xlabel="time in units of 1/(4 a v₁)", ylabel=LOSS, yscale="log", title="The loss rests between entries")
+    _capacities(bottom, table)
+    entries = plots.part(table, quantity=HALF)[TIME]
+    for ax in (top, bottom):
+        for time in entries:
+            ax.axvline(time, **{**plots.CONTROL_LINE, "linewidth": 1}, zorder=1)
+    bottom.set_xticks(entries, [f"entry {k}\n{time:.0f}" for k, time in enumerate(entries, start=1)])
+    bottom.set_xlabel("time in units of 1/(4 a v₁)")
     return fig
 
 
 def _lengths(ax: Axes, table: pd.DataFrame) -> None:
-    lengths, halves = plots.part(table, quantity=LENGTH), plots.part(table, quantity="half of its length")
+    lengths, halves = plots.part(table, quantity=LENGTH), plots.part(table, quantity=HALF)
     names = list(dict.fromkeys(lengths["series"]))
     shades = matplotlib.colormaps[plots.SEQUENTIAL].resampled(len(names) + 1)
     for number, name in enumerate(names):
@@ -60,23 +63,20 @@ def _lengths(ax: Axes, table: pd.DataFrame) -> None:
         ax.plot(half[TIME], half["value"], "v", ms=8, color=shades(number), mec="black", zorder=4)
         if len(half):
             plots.label_end(ax, line, name)
-    ax.plot([], [], "v", ms=8, mfc="none", mec="black", ls="", label="entry: half of its squared length")
-    ax.set(ylabel=LENGTH, title="One start: features enter in turn", xlim=(-1, lengths[TIME].max()))
-    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.94))
+    ax.plot([], [], "v", ms=8, mfc="none", mec="black", ls="", label="entry: half of its final squared length")
+    ax.set(ylabel=LENGTH, xlim=(0, lengths[TIME].max()))
+    ax.set_title(f"Features enter in order of importance (v = {lengths['decay ρ'].iloc[0]:g}^i, one start)")
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.98))
 
 
 def _capacities(ax: Axes, table: pd.DataFrame) -> None:
-    sums, judged = plots.part(table, quantity=TOTAL), plots.part(table, quantity="Σ C where it is judged")
-    apart = table[table["entry k"].notna()]
-    look = plots.styles(pd.concat([sums, judged]))
-    plots.lines(ax, sums, TIME, look=look)
-    plots.points(ax, judged, TIME, look=look, marker="o", ms=9, mfc="none", mew=1.8, zorder=5)
-    for k, (time, value) in enumerate(judged[[TIME, "value"]].itertuples(index=False), start=1):
-        ax.plot([time, time], [k, value], **{**plots.CONTROL_LINE, "linewidth": 1.2}, zorder=4)
-        ax.plot(time, k, "_", ms=14, mew=2, color=plots.CONTROL, zorder=4)
-    ax.plot([], [], "_", ms=14, mew=2, color=plots.CONTROL, label="the integer that the claim expects there")
-    worst = apart.loc[apart["value"].idxmax()]
-    ax.set(ylabel=TOTAL, ylim=(0, 4.2), yticks=range(5))
-    off = f"mean {worst['value']:.2f} off after entry {worst['entry k']:g}"
-    ax.set_title(f"Σ C jumps before the next feature has grown: {off}")
+    sums, rests = plots.part(table, quantity=TOTAL), plots.part(table, quantity=RESTS)
+    ax.plot(sums[TIME], sums["value"], color=plots.MEASURED, lw=1.3, label="Σ C, one start")
+    gaps = rests[TIME].diff() > 1.5 * sums[TIME].diff().min()
+    for number, (_, rest) in enumerate(rests.groupby(gaps.cumsum())):
+        label = {"label": rests["series"].iloc[0]} if number == 0 else {}
+        ax.plot(rest[TIME], rest["value"], color=plots.MEASURED, lw=6, solid_capstyle="butt", alpha=0.55, **label)
+    off = plots.part(table, quantity="|Σ C − nearest integer| at rest").iloc[0]
+    ax.set(ylabel=TOTAL, ylim=(0, sums["value"].max() + 0.3), yticks=range(round(sums["value"].max()) + 1))
+    ax.set_title(f"At rest Σ C is an integer: {off['value']:.2g} off, {off['series']}")
     ax.legend(loc="lower right")
