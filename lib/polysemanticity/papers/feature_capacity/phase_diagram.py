@@ -20,7 +20,7 @@ CASES = {"A": (2, 0.8), "B": (2, 1.25), "C": (3, 1.0), "D": (10, 0.2), "E": (10,
 WRONG = 1e-9  # relative loss above the best from which on a model is in a wrong minimum
 CAPACITY, EDGE = "capacity C", "importance ratio at an edge"
 RATIO, TRAINED = "importance ratio", "trained on samples, one start"
-MARGIN, VISIBLE = 0.05, 0.01  # of phases, and of a loss above the best, where samples leave noise
+MARGIN = 0.05  # of phases, where samples leave noise
 
 CLAIMS = {
     "FC-04": Claim(
@@ -44,7 +44,8 @@ CLAIMS = {
             "wrong ones are counted, not judged."
         ),
         known=(
-            "the theory; a pilot at N = 12, D = 5, other seeds, had mean errors of 0.001 to 0.03, growing with kurtosis"
+            "the theory; a pilot at N = 12, D = 5, other seeds, had mean errors of 0.001 to 0.03, growing with "
+            "kurtosis; how wrong winners below kurtosis 3 are counted was mended after the run"
         ),
         figure="figx_phase_diagram",
     ),
@@ -289,7 +290,7 @@ def measured_samples(trained: Results) -> Measured:
     c, best = grid.capacity[..., -1], grid.optimum[..., -1]
     agree = phases.phase(c, MARGIN) == phases.phase(best, MARGIN)[..., None]
     agree, error = (each[grid.sparse].mean(1) for each in (agree, np.abs(c - best[..., None])))  # [kurtosis, start]
-    wrong = grid.excess_loss[~grid.sparse] > VISIBLE
+    wrong = np.abs(c - best[..., None])[grid.kurtoses < 3] > 0.5
     quantities = {
         "share of models in the predicted phase, kurtosis > 3": _share(agree.ravel()),
         "mean error of C of the special feature, kurtosis > 3": intervals.mean(error.ravel()),
@@ -304,8 +305,8 @@ def measured_samples(trained: Results) -> Measured:
         f"quadratic model trained on {config['n_steps']:,} batches of {config['batch']} samples, "
         f"N = {config['n_features']} features in D = {config['n_dims']} dimensions, {len(grid.kurtoses)} kurtoses × "
         f"{len(grid.ratios)} ratios, {agree.shape[1]} starts each",
-        f"For kurtosis < 3, {wrong.mean():.1%} of {wrong.size:,} models end more than {VISIBLE:.0%} above the best "
-        "loss, in a wrong minimum.",
+        f"For kurtosis < 3, {wrong.mean():.0%} of {wrong.size:,} models have the wrong winner: the special feature has "
+        "a dimension where theory gives it none, or none where theory gives it one.",
     )
 
 
