@@ -378,12 +378,15 @@ def grid_map(ax: Axes, x, y, values, *, label: str, **mesh) -> mcollections.Quad
     return ax.pcolormesh(*edges, values, label=label, rasterized=True, **mesh)
 
 
-def capacity_map(ax: Axes, x, y, capacity, *, label: str, colorbar: bool = True) -> None:
-    """Draw capacities [y, x] as `grid_map`: grey where 0 (ignored), black where 1 (monosemantic), coloured between."""
+def capacity_map(ax: Axes, x, y, capacity, *, label: str, colorbar: bool = True, margin: float = 1e-3) -> None:
+    """Draw capacities [y, x] as `grid_map`: grey where 0 (ignored), black where 1 (monosemantic), coloured between.
+
+    Within `margin` of 0 or 1 counts as 0 or 1.
+    """
     colours = matplotlib.colormaps[SEQUENTIAL].with_extremes(under="#D0D0D0", over="#1A1A1A")
-    mesh = grid_map(ax, x, y, capacity, label=label, cmap=colours, vmin=1e-3, vmax=1 - 1e-3)
+    mesh = grid_map(ax, x, y, capacity, label=label, cmap=colours, vmin=margin, vmax=1 - margin)
     if colorbar:
-        bar = ax.figure.colorbar(mesh, ax=ax, extend="both", ticks=[0.001, 0.25, 0.5, 0.75, 0.999], shrink=0.9)
+        bar = ax.figure.colorbar(mesh, ax=ax, extend="both", ticks=[margin, 0.25, 0.5, 0.75, 1 - margin], shrink=0.9)
         bar.ax.set_yticklabels(["ignored", "0.25", "0.5", "0.75", "mono-\nsemantic"])
         bar.ax.set_title("capacity", fontsize=10, fontweight="normal")
 

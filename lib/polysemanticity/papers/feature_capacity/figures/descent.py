@@ -48,8 +48,8 @@ def figx_order_of_entry(table: pd.DataFrame) -> Figure:
     for ax in (top, bottom):
         for time in entries:
             ax.axvline(time, **{**plots.CONTROL_LINE, "linewidth": 1}, zorder=1)
-    bottom.set_xticks(entries, [f"entry {k}\n{time:.0f}" for k, time in enumerate(entries, start=1)])
-    bottom.set_xlabel("time in units of 1/(4 a v₁)")
+    bottom.set_xticks(entries, [f"{time:.0f}" for time in entries])
+    bottom.set_xlabel("time in units of 1/(4 a v₁), marked at every entry")
     return fig
 
 

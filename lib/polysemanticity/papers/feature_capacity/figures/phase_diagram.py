@@ -36,15 +36,17 @@ def figx_phase_diagram(table: pd.DataFrame) -> Figure:
     line = plots.ROLES["paper"]["linestyle"]
     for ax, name in zip(axes, dict.fromkeys(maps["series"]), strict=True):
         ax.set(xscale="log", yscale="log")
-        _capacities(ax, plots.part(maps, series=name), INVERSE, colorbar=ax is axes[1])
+        _capacities(ax, plots.part(maps, series=name), INVERSE, colorbar=ax is axes[1], margin=0.05)
         ends = ax.get_xlim(), ax.get_ylim()
         plots.lines(ax, plots.part(edges, what="paper"), "value", y=INVERSE, linestyle=line)
-        ax.set(xlim=ends[0], ylim=ends[1], xlabel="importance v ÷ that of the others", title=name.capitalize())
+        ax.set(xlim=ends[0], ylim=ends[1], xlabel="importance v ÷ that of the others")
         ax.set_xticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
         ax.minorticks_off()
         for words, place in WORDS.items():
             box = {"fc": "white", "ec": "none", "pad": 1.5, "alpha": 0.85}
             ax.text(*place, words, size=9, ha="center", va="center", bbox=box)
+    axes[0].set_title("Theory")
+    axes[1].set_title(f"Trained on samples: {_difference(maps):.2g} off")
     letters = plots.part(table, quantity="capacity C in the six examples")
     for row in letters.to_dict("records"):
         box = {"fc": "white", "ec": plots.PAPER, "pad": 1.4}
@@ -52,14 +54,20 @@ def figx_phase_diagram(table: pd.DataFrame) -> Figure:
     axes[0].set_ylabel("1/kurtosis (dense inputs at the top)")
     axes[0].set_yticks([1, 1 / 3, 0.1, 0.03, 0.01], ["1", "1/3", "0.1", "0.03", "0.01"])
     first, last = letters["series"].iloc[0], letters["series"].iloc[-1]
-    handles = [Line2D([], [], **plots.PAPER_LINE), Line2D([], [], ls="", marker=f"${first}$", color="black")]
-    names = ["edge of a phase, predicted", f"{first} to {last}: the panels of the figure above"]
+    handles = [Line2D([], [], **plots.PAPER_LINE), Line2D([], [], ls="", marker=f"${first}$", ms=9, color="black")]
+    names = ["edge of a phase, predicted (shades: to 0.05)", f"{first} to {last}: the panels of the figure of returns"]
     fig.legend(handles, names, loc="outside lower center", ncols=2)
     return fig
 
 
-def _capacities(ax: Axes, rows: pd.DataFrame, y: str, colorbar: bool) -> None:
+def _difference(maps: pd.DataFrame) -> float:
+    """The mean difference between the two maps for kurtosis > 3."""
+    theory, trained = (rows["value"].to_numpy() for _, rows in maps[maps[KURTOSIS] > 3].groupby("series", sort=False))
+    return abs(theory - trained).mean()
+
+
+def _capacities(ax: Axes, rows: pd.DataFrame, y: str, colorbar: bool, **shades) -> None:
     grid = rows.pivot(index=y, columns=RATIO, values="value")
     plots.capacity_map(
-        ax, grid.columns.to_numpy(), grid.index.to_numpy(), grid.to_numpy(), label=CAPACITY, colorbar=colorbar
+        ax, grid.columns.to_numpy(), grid.index.to_numpy(), grid.to_numpy(), label=CAPACITY, colorbar=colorbar, **shades
     )
