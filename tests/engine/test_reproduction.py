@@ -110,6 +110,12 @@ def test_verdicts_are_compared_one_by_one(change, what):
     assert found.verdicts == ("holds", change.get("verdict", "holds"))
 
 
+def test_a_claim_that_is_not_published_yet_is_no_table():
+    found = reproduction.verdicts([ROW], [])
+    assert found[0].verdicts == ("not published", "holds")
+    assert reproduction.told(found)[0] == "0 of 1 verdicts are the same"
+
+
 @pytest.fixture
 def places(tmp_path, monkeypatch):
     """A run's staging folder and what is published: a figure that agrees, one that does not, one drawn by other code."""

@@ -83,7 +83,7 @@ def verdicts(new: Iterable[Mapping], old: Iterable[Mapping]) -> list[Compared]:
 
 def _verdict(ours: Mapping, theirs: Mapping | None) -> Compared:
     if theirs is None:
-        return Compared(ours["id"], math.inf, "is not published yet")
+        return Compared(ours["id"], math.inf, "is not published yet", ("not published", ours["verdict"]))
     both = (theirs["verdict"], ours["verdict"])
     if ours == theirs:
         return Compared(ours["id"], 0.0, "", both)
