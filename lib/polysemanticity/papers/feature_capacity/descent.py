@@ -310,7 +310,7 @@ def measured_rests(flown: Results) -> Measured:
     quantities, shares, moving = {}, [], []
     for config, flow in flown.pairs():
         entry, resting, _ = _read(config, flow)
-        between = landscape.at_rest(flow["times"], flow["total"], entry, config["n_dims"], slow=2)  # at any speed
+        between = landscape.at_rest(flow["times"], flow["total"], entry, config["n_dims"], slow=2.0)  # at any speed
         name = f"mean |Σ C − integer| at rest, importances {config['decay']:g}^i"
         quantities[name] = intervals.mean(_known(landscape.distance_from_integers(flow["total"], resting)))
         moving.append(np.nanmean(landscape.distance_from_integers(flow["total"], between & ~resting)))
