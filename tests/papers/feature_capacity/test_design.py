@@ -6,7 +6,7 @@ import pytest
 from polysemanticity import claims, plots
 from polysemanticity.base.results import Results
 from polysemanticity.capacity import phases
-from polysemanticity.papers.feature_capacity import design
+from polysemanticity.papers.feature_capacity import design, figures, phase_diagram
 
 
 def work(worker, **config):
@@ -40,16 +40,50 @@ def planted(shared_beyond, relu_shared):
     return tuned, Results([relu], [{"weights": weights, "loss": np.ones(weights.shape[:2])}])
 
 
-@pytest.mark.parametrize(
-    ("shared", "relu", "verdict"), [(0, False, claims.CORRECTED), (2, False, claims.FAILS), (0, True, claims.FAILS)]
-)
-def test_fc_13_is_judged_rightly(shared, relu, verdict):
-    measured = design.measured(*planted(shared, relu))
+def changed(until=1 / 3):
+    """Models that share two features, under sign(x) at densities `until` a value, untransformed at all but the last."""
+    density = np.array(design.SIGN_DENSITIES)
+    shared = np.stack([density < until, density < 0.6])
+    c = np.where(shared[..., None, None], [1, 0.5, 0.5, 0], [1, 1, 0, 0]) * np.ones((3, 1))
+    config = {**design.transformed_arm(phase_diagram.Settings()), "n_seeds": 3}
+    return Results([config], [{"capacity": c}])
+
+
+@pytest.mark.parametrize(("shared", "verdict"), [(0, claims.HOLDS), (2, claims.FAILS)])
+def test_fc_13_is_judged_rightly(shared, verdict):
+    measured = design.measured(planted(shared, False)[0])
     assert claims.verdict_of(design.CLAIMS["FC-13"], measured.quantities) == verdict
 
 
+@pytest.mark.parametrize(("relu", "verdict"), [(False, claims.UNCLEAR), (True, claims.FAILS)])
+def test_fc_13b_is_judged_rightly(relu, verdict):
+    measured = design.measured_relu(planted(0, relu)[1])  # none in three starts may still be one in one
+    assert claims.verdict_of(design.CLAIMS["FC-13b"], measured.quantities) == verdict
+
+
+@pytest.mark.parametrize(("until", "verdict"), [(1 / 3, claims.HOLDS), (0.45, claims.FAILS), (0.22, claims.FAILS)])
+def test_fc_13c_is_judged_rightly(until, verdict):
+    measured = design.measured_transforms(changed(until))
+    assert claims.verdict_of(design.CLAIMS["FC-13c"], measured.quantities) == verdict
+
+
+def test_transformed_inputs_are_shared_below_a_third():
+    fixed = {"decay": 0.8, "n_features": 5, "n_dims": 2, "n_seeds": 2, "n_steps": 300}
+    result = work(design.transformed, densities=(0.2, 0.4), **fixed)
+    shared = (phases.phase(result["capacity"]) == phases.POLYSEMANTIC).any((-2, -1))
+    np.testing.assert_array_equal(shared, [[True, False], [True, True]])
+
+
+def test_sign_has_the_least_kurtosis_of_all_transforms_that_keep_zeros():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, 200_000) * (rng.random(200_000) < 0.4)
+    kurtosis = {f: (f(x) ** 4).mean() / (f(x) ** 2).mean() ** 2 for f in (np.sign, np.sin, np.cbrt, np.tanh)}
+    assert kurtosis[np.sign] == min(kurtosis.values()) == pytest.approx(1 / 0.4, rel=0.01)
+
+
 def test_the_table_has_counts_and_costs():
-    table = design.table(*planted(0, False))
+    table = design.table(*planted(0, False), changed())
     plots.check_tidy(table)
     counts = plots.part(table, model="quadratic model, κ = 10", quantity="polysemantic features")
     assert list(counts["value"]) == [4 if multiple < 1 else 0 for multiple in design.MULTIPLES]
+    assert figures.figx_by_design(table).axes
