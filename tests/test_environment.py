@@ -207,14 +207,21 @@ def test_outside_a_checkout_the_command_says_where_it_belongs(installed):
     assert done.returncode == 2 and "run me in a checkout" in done.stderr and done.stderr.count("\n") == 1
 
 
+LACKING = """
+import importlib.util
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == "papermill" else found(name, package)
+"""
+
+
 def test_what_a_wheel_lacks_is_said_in_a_line(installed):
     """In a base install the packages that run notebooks are missing."""
-    (installed / "papermill.py").write_text("raise ModuleNotFoundError('No module named papermill')\n")
+    (installed / "sitecustomize.py").write_text(LACKING)
     environment = {"POLYSEMANTICITY_HOME": str(paths.ROOT), "PYTHONPATH": str(installed)}
     done = subprocess.run(
         [sys.executable, "-m", "polysemanticity"], env=os.environ | environment, capture_output=True, text=True
     )
-    (installed / "papermill.py").unlink()
+    (installed / "sitecustomize.py").unlink()
     assert done.returncode == 2 and "polysemanticity[notebooks]" in done.stderr and done.stderr.count("\n") == 1
 
 
@@ -224,9 +231,13 @@ def test_another_checkout_is_refused(tmp_path, monkeypatch, toy_paper):
     (other / "__init__.py").touch()
     (other.parents[1] / "notebooks").mkdir()
     ask = {"profile": "smoke", "seed": 0, "device": "cpu", "overrides": {}}
+    monkeypatch.delenv("POLYSEMANTICITY_OUT")  # the runner names it, and has the right package
     monkeypatch.chdir(other.parents[1] / "notebooks")
     with pytest.raises(RuntimeError, match=f"belongs to the checkout {re.escape(str(other.parents[1]))}, but"):
         runtime.start(toy_paper, **ask)
+    monkeypatch.setenv("POLYSEMANTICITY_OUT", str(tmp_path))
+    assert runtime.start(toy_paper, **ask).slug == "toy"
+    monkeypatch.delenv("POLYSEMANTICITY_OUT")
     for allowed in (tmp_path, paths.ROOT / "notebooks"):
         monkeypatch.chdir(allowed)
         assert runtime.start(toy_paper, **ask).slug == "toy"

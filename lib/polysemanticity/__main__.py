@@ -1,14 +1,20 @@
 """`python -m polysemanticity`: what `./run_all.sh` calls."""
 
+import importlib.util
 import sys
 
 from polysemanticity.base import paths
+
+NEEDED = ("papermill", "nbformat", "ipykernel", "matplotlib", "seaborn")  # imported late, or by kernels only
 
 
 def main() -> int:
     """Run what the command line asks for; 2, with what is missing, outside a checkout or without the `notebooks`."""
     try:
         paths.checkout()
+        for name in NEEDED:
+            if importlib.util.find_spec(name) is None:
+                raise ModuleNotFoundError(f"No module named {name!r}")
         from polysemanticity.engine import run
     except RuntimeError as error:
         print(f"run: {error}", file=sys.stderr)

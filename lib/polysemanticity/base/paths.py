@@ -16,8 +16,11 @@ ROOT = PACKAGE.parent.parent  # of the checkout
 def check_checkout(folder: Path | None = None) -> None:
     """Raise RuntimeError where `folder` (the current one) lies in another checkout than this package's.
 
-    A notebook that is opened in one copy of the collection would else run the code of another without a word.
+    A notebook that is opened in one copy of the collection would else run the code of another without a word. One that
+    the runner executes has the runner's own package, wherever the store is that it works in.
     """
+    if "POLYSEMANTICITY_OUT" in os.environ:
+        return
     folder = (folder or Path.cwd()).resolve()
     for place in (folder, *folder.parents):
         other = place / "lib" / PACKAGE.name
