@@ -178,3 +178,16 @@ def test_a_hand_made_set_of_digons_is_optimal():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_capacity_is_the_represented_strength_in_prices_and_what_it_saves():
+    """C = n/λ among those who share, and the loss is a Σ v² less a Σ v n: exact."""
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        v, kappa = rng.uniform(0.2, 1, 9), rng.uniform(3.2, 80)
+        best = capacity.optimal_allocation(v, kappa, rng.integers(1, 9))
+        shared = (best.capacity > 0) & (best.capacity < 1)
+        np.testing.assert_allclose(best.capacity[shared], best.norm[shared] / best.price, rtol=1e-12)
+        np.testing.assert_allclose(best.loss, (kappa - 1) * (v * (v - best.norm)).sum(), rtol=1e-12)
+        each = (kappa - 1) * v**2 - capacity.feature_loss(best.capacity, v, kappa)
+        np.testing.assert_allclose(each, (kappa - 1) * v * best.norm, rtol=1e-11, atol=1e-14)

@@ -98,3 +98,24 @@ def test_predicted_minima_below_kurtosis_3():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("kurtosis", "dims"), [(12.0, 3), (40.0, 2.3), (5.0, 4)])
+def test_sensitivity_is_the_derivative_of_the_allocation(kurtosis, dims):
+    v, step = 0.8 ** np.arange(8), 1e-6
+
+    def allocated(v=v, kurtosis=kurtosis, dims=dims):
+        return capacity.optimal_allocation(v, kurtosis, dims).capacity
+
+    found = phases.sensitivity(v, kurtosis, dims)
+    for j in range(8):
+        nudge = np.exp(step * (np.arange(8) == j))
+        by_v = (allocated(v=v * nudge) - allocated(v=v / nudge)) / (2 * step)
+        np.testing.assert_allclose(found.importance[:, j], by_v, atol=1e-7)
+    by_kurtosis = (allocated(kurtosis=kurtosis + step) - allocated(kurtosis=kurtosis - step)) / (2 * step)
+    np.testing.assert_allclose(found.kurtosis, by_kurtosis, atol=1e-7)
+    by_dims = (allocated(dims=dims + step) - allocated(dims=dims - step)) / (2 * step)
+    np.testing.assert_allclose(found.dims, by_dims, atol=1e-7)
+    np.testing.assert_allclose(found.importance.sum(1), 0, atol=1e-12)  # the unit of importance does not matter
+    with pytest.raises(ValueError, match="kurtosis = 2.0: allowed is above 3"):
+        phases.sensitivity(v, 2.0, 3)

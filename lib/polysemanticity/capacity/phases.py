@@ -87,6 +87,31 @@ def count_polysemantic(
     return ((c > 0) & (c < 1)).sum(-1)
 
 
+class Sensitivity(NamedTuple):
+    """Derivatives of the optimal capacities C_i; 0 for features that do not share."""
+
+    importance: Float[np.ndarray, "features features"]  # dC_i / d ln v_j
+    kurtosis: Float[np.ndarray, " features"]  # dC_i / dκ, of a kurtosis that all features have
+    dims: Float[np.ndarray, " features"]  # dC_i / dD
+
+
+def sensitivity(importance: Float[np.ndarray, " features"], kurtosis: int | float, dims: int | float) -> Sensitivity:
+    r"""How the optimal allocation answers to a little more importance, kurtosis or dimension, for kurtosis > 3. (Ours.)
+
+    A shared feature has $C_i=(a v_i/\lambda-2)/(a-2)$ and all of them $\sum_i C_i$ = D less the monosemantic ones. So
+    with $b_i=a v_i/(\lambda(a-2))$ and $B=\sum_i b_i$ over shared features $dC_i/d\ln v_j=b_i(\delta_{ij}-b_j/B)$: what
+    one gains the others lose. $dC_i/dD=b_i/B$, and $dC_i/d\kappa=c_i-\frac{b_i}{B}\sum_j c_j$ with
+    $c_i=2(1-v_i/\lambda)/(a-2)^2$. Valid where no feature is at an edge of its phase, for 0 < D < N.
+    """
+    check(kurtosis > 3, "kurtosis", kurtosis, "above 3")
+    best, a = capacity.optimal_allocation(importance, kurtosis, dims), kurtosis - 1
+    shared = (best.capacity > 0) & (best.capacity < 1)
+    b = np.where(shared, a * importance / (best.price * (a - 2)), 0)
+    share = b / b.sum() if shared.any() else b
+    c = np.where(shared, 2 * (1 - importance / best.price) / (a - 2) ** 2, 0)
+    return Sensitivity(np.diag(b) - np.outer(b, share), c - share * c.sum(), share)
+
+
 def at_a_predicted_minimum(
     c: Float[np.ndarray, "*ensemble features"],
     importance: Num[np.ndarray, "*#ensemble features"],

@@ -144,3 +144,42 @@ def test_the_allocation_is_exact():
     solved = Results([allocation.solver_problems()], [{"difference": np.array([1e-7]), "gain": np.array([1e-12])}])
     found = allocation.exactness(solved, allocation.Settings(), phase_diagram.Settings())
     assert max(list(found.values())[2:]) < 1e-12 and list(found.values())[:2] == [1e-7, 1e-12]
+
+
+MODELS = phase_diagram.Settings(n_steps=300)
+
+
+def strengths(stretch=1.0, importance=1.0):
+    """Lists trained for a moment, with strengths off the spectrum or importances off the loss."""
+    config = {**allocation.strength_lists(MODELS)[0], "kurtoses": (12.0,), "n_features": 6, "n_dims": 3, "n_seeds": 2}
+    result = work(allocation.train_lists, **config)
+    result["eigenvalues"] = result["eigenvalues"] * stretch
+    result["weights"] = result["weights"] * importance
+    return Results([config], [result])
+
+
+@pytest.mark.parametrize(
+    ("plant", "verdict"),
+    [({}, claims.HOLDS), ({"stretch": 1.01}, claims.FAILS), ({"importance": 1.01}, claims.FAILS)],
+)
+def test_strength_is_judged_rightly(plant, verdict):
+    measured = allocation.measured_strength(strengths(**plant))
+    assert claims.verdict_of(allocation.CLAIMS["FC-03b"], measured.quantities) == verdict
+
+
+@pytest.mark.parametrize(
+    ("wrong", "verdict"),
+    [(None, claims.HOLDS), ("importance", claims.FAILS), ("kurtosis", claims.FAILS), ("dims", claims.FAILS)],
+)
+def test_sensitivity_is_judged_rightly(wrong, verdict):
+    config = {"n_problems": 2, "n_features": 5, "n_dims": 2, "step": 1e-4, "n_steps": 300}
+    result = work(allocation.train_nudged, **config)
+    if wrong:
+        result[f"by_{wrong}"] = result[f"by_{wrong}"] * 1.1
+    measured = allocation.measured_sensitivity(Results([config], [result]))
+    assert claims.verdict_of(allocation.CLAIMS["FC-17"], measured.quantities) == verdict
+
+
+def test_the_table_of_sensitivities_adds_up():
+    table = allocation.sensitivity_table(allocation.Settings(n_dims=4))
+    assert table["dC/dD"].sum() == pytest.approx(1, abs=0.01) and table["dC/dκ"].sum() == pytest.approx(0, abs=0.01)
