@@ -249,6 +249,5 @@ def measured_transforms(changed: Results) -> Measured:
 
 def _against(panel: str, quantity: str, name: str, places, values: np.ndarray) -> pd.DataFrame:
     """Means of values [penalty, start] with 95 % intervals of the mean."""
-    mean, half = values.mean(1), 1.96 * values.std(1) / values.shape[1] ** 0.5
     where = {"what": "measured", "model": panel, "series": quantity, "quantity": quantity, name: places}
-    return pd.DataFrame({**where, "value": mean, "low": mean - half, "high": mean + half})
+    return pd.DataFrame({**where, **intervals.mean(values, axis=1).columns()})
