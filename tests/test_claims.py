@@ -9,7 +9,8 @@ import pytest
 
 from polysemanticity import claims, intervals
 from polysemanticity.base import paths
-from polysemanticity.claims import Claim, Estimate, Measured
+from polysemanticity.claims import Claim, Measured
+from polysemanticity.intervals import Estimate
 
 CLAIM = Claim(
     "TO-01", "slopes are one", "Nobody 2026, Fig. 1", "slope 1", {"slope": (0.9, 1.1)}, "a tenth is what a reader can see.",

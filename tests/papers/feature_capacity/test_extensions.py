@@ -130,8 +130,8 @@ def test_fc_15_is_judged_rightly(changes, others):
 
 
 def test_tables_of_extensions_are_tidy():
-    looped, jumped, uneven, wide, nets, chosen = planted()
-    plots.check_tidy(extensions.transitions_table(looped, jumped, uneven))
+    looped, jumped, _, wide, nets, chosen = planted()
+    plots.check_tidy(extensions.transitions_table(looped, jumped))
     table = extensions.width_table(wide, nets, chosen)
     plots.check_tidy(table)
     assert list(plots.part(table, series="quadratic")["value"]) == [2, 2, 2]
@@ -149,4 +149,3 @@ def test_an_order_of_transition_is_found_where_it_was_planted():
     apart = Results([config], [{"capacity": np.tile((np.arange(13) > 6)[None, :, None], (3, 1, 2)).astype(float)}])
     found = extensions.alone_from(apart)
     assert found["alone from (median)"].tolist() == pytest.approx([extensions.ALONE_RATIOS[7]] * 3)
-    plots.check_tidy(extensions.order_table(ordered, apart))

@@ -34,12 +34,13 @@ PAPER = (
 COVER = "figx_phase_diagram"  # the figure that stands for the paper
 # a sentence on what was found, and the verdicts that it tells
 FINDING = (
-    {"FC-03": CORRECTED, "FC-04": HOLDS, "FC-13": CORRECTED},
-    "**Training divides dimensions as the theory says**: where returns diminish, "
-    "{FC-04: share of models in the predicted phase, kurtosis > 3 | .0%} of the models end in the predicted "
-    "phase, and capacity is affine in importance, not proportional; a penalty on interference makes every feature "
-    "monosemantic ({FC-13: polysemantic features at 1.1 × the critical penalty, quadratic | .0f} shared ones are "
-    "left, of {FC-13: polysemantic features at 0.5 × the critical penalty, quadratic | .0f} at half of it).",
+    {"FC-03": CORRECTED, "FC-03b": HOLDS, "FC-04": HOLDS, "FC-13": HOLDS},
+    "**Training divides dimensions as the theory says**: of quadratic models trained on samples "
+    "{FC-04: share of models in the predicted phase, kurtosis > 3 | .0%} end in the predicted phase where returns "
+    "diminish. Capacity goes with the strength of a feature's representation; in its importance it is affine, not "
+    "proportional. A penalty on interference makes every feature monosemantic "
+    "({FC-13: polysemantic features at 1.1 × the critical penalty, quadratic | .0f} shared ones are left, of "
+    "{FC-13: polysemantic features at 0.5 × the critical penalty, quadratic | .0f} at half of it).",
 )
 
 FAMILIES = (

@@ -117,6 +117,7 @@ CLAIMS = {
             "the largest derivative allows for a feature close to an edge of its phase. The integral is by midpoints "
             "of steps of 1e-5."
         ),
+        figure="figx_allocation",
         whose="ours",
         known="the derivation, and that it is the derivative of the exact allocation",
     ),

@@ -24,8 +24,7 @@ CROSSOVER_DENSITIES = (0.3, 0.1, 0.03, 0.01)
 FEATURES_PER_DIMENSION = (1.25, 1.5, 2, 2.5, 3, 4)
 SHAPE = {"size": "features per block", "digons": "share of dimensions in digons",
          "largest": "share of features in the largest block", "efficiency": "efficiency Σ C/D"}  # fmt: skip
-SHARES = {"represented": "polysemantic share of represented features", "all": "polysemantic share of all features",
-          "capacity": "polysemantic share of the dimensions"}  # fmt: skip
+SHARES = {"represented": "polysemantic share of represented features", "all": "polysemantic share of all features"}
 GRAM = "entry of the Gram matrix WᵀW"
 
 CLAIMS = {
@@ -226,12 +225,13 @@ def geometry_table(shaped: Results) -> pd.DataFrame:
 
 
 def shares_table(built: Results) -> pd.DataFrame:
-    """Return the three shares of polysemantic features of every model against density."""
+    """Return two shares of polysemantic features of every model against density."""
     parts = []
     for config, result in built.pairs():
         share = phases.polysemantic_shares(result["weights"])
         role = "measured" if config["model"] in JUDGED else "control"
-        for quantity, values in zip(SHARES.values(), share, strict=True):
+        for key, quantity in SHARES.items():
+            values = getattr(share, key)
             parts.append(_against_density(LABELS[config["model"]], config["densities"], values, quantity, role))
     return pd.concat(parts)
 
@@ -356,6 +356,5 @@ def gram_rows(w: np.ndarray, what: str, name: str, **columns) -> pd.DataFrame:
 
 def _against_density(name: str, densities, values: np.ndarray, quantity: str, what: str = "measured") -> pd.DataFrame:
     """Means of values [density, start] with 95 % intervals of the mean."""
-    mean, half = values.mean(1), 1.96 * values.std(1) / values.shape[1] ** 0.5
     where = {"what": what, "series": name, "quantity": quantity, "density": densities}
-    return pd.DataFrame({**where, "value": mean, "low": mean - half, "high": mean + half})
+    return pd.DataFrame({**where, **intervals.mean(values, axis=1).columns()})

@@ -22,8 +22,7 @@ LEVELS = {"quadratic": 10.0, "relu": 0.3, "gelu": 0.3, "tanh": 0.3}  # kurtosis,
 ALONE_RATIOS, ALONE_DENSITIES = tuple(np.geomspace(0.5, 20, 13).tolist()), (0.3, 0.1, 0.03)
 POWERS = (1.0, 2.0, 4.0)  # of the penalty on overlaps
 WIDTH_DECAY, WIDTH_KURTOSIS = 0.8, 10.0
-C2, JUMP, ALONE = "capacity of feature 2", "largest jump of C", "capacity of the special feature"
-RATIO = "importance of feature 2 ÷ feature 1"
+RATIO, SPECIAL = "importance of feature 2 ÷ feature 1", "importance of the special feature ÷ others"
 COUNT = "polysemantic features"
 KNOWN = "rule and result were in one commit; the rows were one, and are told apart since its parts came out differently"
 
@@ -321,8 +320,8 @@ def threshold(ratios, c, margin: float = 0.05) -> np.ndarray:
 # ------------------------------------------------------------ tables and what decides the claim
 
 
-def transitions_table(looped: Results, jumped: Results, uneven: Results) -> pd.DataFrame:
-    """Return the sweeps up and down, capacities in the ReLU autoencoder, and trained against exact capacities."""
+def transitions_table(looped: Results, jumped: Results) -> pd.DataFrame:
+    """Return the sweeps up and down, and the capacities of a special feature in the ReLU autoencoder."""
     parts = []
     for kurtosis, ways in zip(looped.configs[0]["kurtoses"], looped[0]["capacity"], strict=True):
         for name, curve in zip(("up", "down"), ways, strict=True):
@@ -330,36 +329,7 @@ def transitions_table(looped: Results, jumped: Results, uneven: Results) -> pd.D
             parts.append(pd.DataFrame({**rows, RATIO: looped[0]["ratios"], "capacity C": curve}))
     for number, start in enumerate(jumped[0]["capacity"].T, start=1):
         rows = {"what": "measured", "panel": "ReLU autoencoder", "series": f"start {number}"}
-        parts.append(pd.DataFrame({**rows, "relative importance": jumped.configs[0]["ratios"], "capacity C": start}))
-    trained = uneven[0]["capacity"]  # [problem, start, feature]
-    exact, kurtosis = (np.broadcast_to(uneven[0][key][:, None], trained.shape) for key in ("optimum", "kurtosis"))
-    rows = {"what": "measured", "panel": "unequal kurtoses", "series": "trained", "exact capacity": exact.ravel()}
-    parts.append(pd.DataFrame({**rows, "kurtosis": kurtosis.ravel(), "capacity C": trained.ravel()}))
-    return pd.concat(parts)
-
-
-def order_table(ordered: Results, apart: Results) -> pd.DataFrame:
-    """Return capacities from three states, largest jumps on finer grids, and one feature's capacity by its density."""
-    parts = []
-    for config, result in ordered.pairs():
-        name = _name(config["model"])
-        for state, curves in zip(STATES, result["capacity"], strict=True):  # [ratio, start]
-            for number, start in enumerate(curves.T, start=1):
-                rows = {"what": "measured", "model": name, "series": f"from {state}", "start": number}
-                parts.append(pd.DataFrame({**rows, "quantity": C2, RATIO: config["ratios"], "value": start}))
-        spacing = np.log(config["ratios"][1] / config["ratios"][0]) * np.array([4, 2, 1])
-        sizes = largest_jumps(result["capacity"])
-        rows = {"what": "measured", "series": LABELS[config["model"]], "quantity": JUMP}
-        parts.append(pd.DataFrame({**rows, "spacing of the grid [ln r]": spacing, "value": sizes}))
-        if config["model"] == "quadratic":
-            rows |= {"what": "control", "series": "∝ spacing"}
-            line = sizes[0] * spacing / spacing[0]
-            parts.append(pd.DataFrame({**rows, "spacing of the grid [ln r]": spacing, "value": line}))
-    for density, c in zip(apart.configs[0]["densities"], apart[0]["capacity"], strict=True):
-        mean, half = c.mean(1), 1.96 * c.std(1) / c.shape[1] ** 0.5
-        rows = {"what": "measured", "series": f"its density {density:g}", "quantity": ALONE}
-        rows |= {"relative importance": apart.configs[0]["ratios"]}
-        parts.append(pd.DataFrame({**rows, "value": mean, "low": mean - half, "high": mean + half}))
+        parts.append(pd.DataFrame({**rows, SPECIAL: jumped.configs[0]["ratios"], "capacity C": start}))
     return pd.concat(parts)
 
 
@@ -405,12 +375,13 @@ def width_table(exact_width: Results, net_width: Results, chosen: Results) -> pd
     """Return counts against the width, and Gram matrices sorted into blocks for each power of a penalty."""
     dims, parts = exact_width.configs[0]["dims"], []
     for name, count in polysemantic_counts(exact_width, net_width).items():
-        mean, half = count.mean(1), 1.96 * count.std(1) / count.shape[1] ** 0.5
         rows = {"what": "measured", "series": LABELS[name], "quantity": COUNT, "dimensions D": dims}
-        parts.append(pd.DataFrame({**rows, "value": mean, "low": mean - half, "high": mean + half}))
+        parts.append(pd.DataFrame({**rows, **intervals.mean(count, axis=1).columns()}))
     law = phases.count_law(WIDTH_KURTOSIS, WIDTH_DECAY).features
     rows = {"what": "control", "series": "count law", "quantity": COUNT, "dimensions D": dims}
     parts.append(pd.DataFrame({**rows, "value": law}))
+    rows |= {"series": "2D, the most that digons hold", "value": 2.0 * np.array(dims[:1])}
+    parts.append(pd.DataFrame({**rows, "dimensions D": dims[:1]}))
     sizes = geometry.block_geometry(chosen[0]["weights"]).size
     for power, weights, size in zip(chosen.configs[0]["powers"], chosen[0]["weights"], sizes, strict=True):
         order, _ = geometry.block_order(weights[0], cosine=0.1, norm=0.05)

@@ -59,33 +59,43 @@ def figx_block_geometry(table: pd.DataFrame) -> Figure:
 
 
 def figx_architectures(table: pd.DataFrame) -> Figure:
-    """Share of polysemantic features against density for six architectures: rising to one as inputs get sparse for
-    quadratic, ReLU, GELU and hidden ReLU, near zero for tanh and linear. Left: of the represented features. Middle: of
-    all features. Right: the share of the dimensions that they take."""
-    fig, axes = plt.subplots(1, 3, figsize=(10.5, 4.3), sharex=True, sharey=True)
+    """Two panels of the polysemantic share against density, for six architectures. Of the represented features it rises
+    to one as inputs get sparse for quadratic, ReLU, GELU and hidden ReLU, and stays near zero for tanh and linear. Of
+    all features the four end at different levels."""
+    fig, axes = plt.subplots(1, 2, figsize=(8, 4.4), sharex=True, sharey=True)
     look = plots.styles(table)
-    for ax, quantity in zip(axes, dict.fromkeys(table["quantity"]), strict=True):
+    for name, marker in zip(look, plots.MARKERS, strict=False):
+        look[name] |= {"marker": marker}
+    titles = ("Represented: they come to share", "All: to different levels")
+    for ax, quantity, title in zip(axes, dict.fromkeys(table["quantity"]), titles, strict=True):
         plots.lines(ax, plots.part(table, quantity=quantity), "density", look=look, markers=True)
         _sparse_to_the_right(ax, table["density"])
-        ax.set(ylim=(-0.03, 1.03), title=quantity.replace("polysemantic ", "").capitalize())
-    axes[0].set_ylabel("share that is polysemantic")
-    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+        ax.set(ylim=(-0.03, 1.03), title=title)
+        ax.set_ylabel(quantity, visible=True)
+        ax.yaxis.set_tick_params(labelleft=True)
+    handles, names = axes[0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside lower center", ncols=6, title="bands: 95 % of the mean over starts")
     return fig
 
 
 def figx_crossover(table: pd.DataFrame) -> Figure:
     """Maps over features per dimension and density for ReLU above and GELU below: left, share of dimensions in digons,
-    one on the line N = 2D; right, share of features in the largest block, near one for many features and sparse
-    inputs."""
-    fig, axes = plt.subplots(2, 2, figsize=(10, 6.6), sharex=True, sharey=True)
+    one in the outlined column N = 2D; right, share of features in the largest block, near one for many features and
+    sparse inputs."""
+    fig, axes = plt.subplots(2, 2, figsize=(8, 6.2), sharex=True, sharey=True)
     for row, series in zip(axes, dict.fromkeys(table["series"]), strict=True):
         for ax, quantity in zip(row, MAPPED, strict=True):
             found = plots.part(table, series=series, quantity=quantity)
             entries = found.pivot(index="density", columns="features per dimension N/D", values="value")
             _numbers(ax, entries)
-            ax.set_title(f"{series}: {quantity}", fontsize=10)
+            ax.set_title(f"{series}: {quantity.removeprefix('share of ')}", fontsize=10)
+            if quantity == MAPPED[0]:
+                place = abs(entries.columns.to_numpy() - 2).argmin()
+                box = {"fill": False, "ec": plots.CORRECTED, "lw": 3, "clip_on": False, "zorder": 5}
+                ax.add_patch(plt.Rectangle((place, 0), 1, len(entries), **box))
     fig.colorbar(axes[0, 0].collections[0], ax=axes, label="share, mean over starts", shrink=0.7)
-    fig.supxlabel("features per dimension N/D", fontsize=10)
+    fig.suptitle("At N = 2D all dimensions hold digons; beyond, sparse inputs merge them", weight="bold", fontsize=11)
+    fig.supxlabel("features per dimension N/D (outlined: N = 2D)", fontsize=10)
     fig.supylabel("density (sparse at the bottom)", fontsize=10)
     return fig
 
@@ -97,7 +107,7 @@ def _numbers(ax: Axes, entries: pd.DataFrame) -> None:
     for row, column in np.ndindex(entries.shape):
         value = entries.iloc[row, column]
         shade = "white" if value < 0.6 else "black"
-        ax.text(column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", color=shade)
+        ax.text(column + 0.5, row + 0.5, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=9)
     ax.grid(False)
     ax.set_ylim(len(entries), 0)
     ax.set_xticks(np.arange(len(entries.columns)) + 0.5, [f"{ratio:.3g}" for ratio in entries.columns])

@@ -71,11 +71,19 @@ def _lengths(ax: Axes, table: pd.DataFrame) -> None:
 
 def _capacities(ax: Axes, table: pd.DataFrame) -> None:
     sums, rests = plots.part(table, quantity=TOTAL), plots.part(table, quantity=RESTS)
-    ax.plot(sums[TIME], sums["value"], color=plots.MEASURED, lw=1.3, label="Σ C, one start")
+    ax.plot(sums[TIME], sums["value"], color=plots.ROLES["measured"]["color"], lw=1.3, label="Σ C, one start")
     gaps = rests[TIME].diff() > 1.5 * sums[TIME].diff().min()
     for number, (_, rest) in enumerate(rests.groupby(gaps.cumsum())):
         label = {"label": rests["series"].iloc[0]} if number == 0 else {}
-        ax.plot(rest[TIME], rest["value"], color=plots.MEASURED, lw=6, solid_capstyle="butt", alpha=0.55, **label)
+        ax.plot(
+            rest[TIME],
+            rest["value"],
+            color=plots.ROLES["measured"]["color"],
+            lw=6,
+            solid_capstyle="butt",
+            alpha=0.55,
+            **label,
+        )
     off = plots.part(table, quantity="|Σ C − nearest integer| at rest").iloc[0]
     ax.set(ylabel=TOTAL, ylim=(0, sums["value"].max() + 0.3), yticks=range(round(sums["value"].max()) + 1))
     ax.set_title(f"At rest Σ C is an integer: {off['value']:.2g} off, {off['series']}")

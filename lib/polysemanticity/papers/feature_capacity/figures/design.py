@@ -34,7 +34,7 @@ def figx_by_design(table: pd.DataFrame) -> Figure:
     for ax, end, words, height in ((axes[0, 0], 1, "theory:\nnone beyond", 0.97), (axes[0, 2], 1 / 3, "1/3", 0.6)):
         ax.axvline(end, **plots.CORRECTED_LINE, zorder=1)
         place = {"va": "top", "transform": ax.get_xaxis_transform(), "fontsize": 9}
-        ax.text(1.03 * end, height, words, color=plots.CORRECTED, **place)
+        ax.text(1.03 * end, height, words, color=plots.CORRECTED_LINE["color"], **place)
     axes[1, 2].set_axis_off()
     axes[0, 2].tick_params(labelbottom=True)
     axes[0, 2].xaxis.label.set_visible(True)

@@ -8,80 +8,65 @@ from matplotlib.figure import Figure
 from polysemanticity import plots
 from polysemanticity.papers.feature_capacity.figures.architectures import GRAM, draw_gram
 
-C2, JUMP, ALONE = "capacity of feature 2", "largest jump of C", "capacity of the special feature"
-RATIO, SPACING, COUNT = "importance of feature 2 ÷ feature 1", "spacing of the grid [ln r]", "polysemantic features"
+C2, RATIO = "capacity of feature 2", "importance of feature 2 ÷ feature 1"
+SPECIAL, COUNT = "importance of the special feature ÷ others", "polysemantic features"
 
 
 def figx_transitions(table: pd.DataFrame) -> Figure:
-    """Left: capacity on a sweep of the importance ratio up and down, a loop at kurtosis 2 and one curve at 10. Middle:
-    capacity in the ReLU autoencoder jumps between 0, one half and 1. Right: trained against exact capacities for
-    unequal kurtoses, on the diagonal."""
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 4.3))
-    sweep = plots.part(table, panel="sweep")
+    """Left: capacity on a sweep of the importance ratio up and down in the quadratic model: a loop at kurtosis 2, where
+    the sweep jumps at another ratio up than down, and one smooth curve at 10. Right: capacities of one special feature
+    in ReLU autoencoders, a dot a start: most lie near 0, one half or 1."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.2), sharey=True)
+    sweep, nets = plots.part(table, panel="sweep"), plots.part(table, panel="ReLU autoencoder")
     left.set(xscale="log")
-    look = plots.styles(sweep)
-    for name, style in look.items():
-        style["linestyle"] = "--" if name.endswith("down") else "-"
-    plots.lines(left, sweep, RATIO, y="capacity C", look=look)
-    left.set(xlabel=RATIO, ylabel=C2, title="Two features, one dimension")
+    kurtoses = dict.fromkeys(name.partition(",")[0] for name in sweep["series"])
+    colour = dict(zip(kurtoses, plots.SERIES, strict=False))
+    for name, rows in sweep.groupby("series", sort=False):
+        kurtosis, _, way = name.partition(", ")
+        style = {"color": colour[kurtosis], "linestyle": "--" if way == "down" else "-"}
+        left.plot(rows[RATIO], rows["capacity C"], label=f"{kurtosis}, ratio going {way}", **style)
+    left.set(xlabel=RATIO, ylabel="capacity C", title="Quadratic: a loop below κ = 3 only")
     left.minorticks_off()
     left.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
-    fig.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    nets = plots.part(table, panel="ReLU autoencoder")
     for level in (0, 0.5, 1):
-        middle.axhline(level, **plots.CONTROL_LINE)
-    nets = nets.assign(series="one start")
-    plots.points(middle, nets, "relative importance", y="capacity C", ms=3, alpha=0.6)
-    middle.set(xscale="log", xlabel="relative importance", ylabel="capacity C", title="ReLU autoencoder: 0, ½ or 1")
-    uneven = plots.part(table, panel="unequal kurtoses")
-    drawn = right.scatter(uneven["exact capacity"], uneven["capacity C"], c=np.log10(uneven["kurtosis"]), s=9)
-    right.plot([0, 1], [0, 1], **plots.CONTROL_LINE, zorder=0)
-    fig.colorbar(drawn, ax=right, label="log₁₀ kurtosis of the feature", location="bottom")
-    right.set(xlabel="exact capacity C", ylabel="trained capacity C", title="Unequal kurtoses")
-    return fig
-
-
-def figx_transition_order(table: pd.DataFrame) -> Figure:
-    """Capacity of the second of two features in one dimension against its relative importance, from three starting
-    states, for four models; the largest jump against the spacing of the grid, which shrinks with it in the quadratic
-    model; and the capacity of one feature against its importance for three densities of its own."""
-    fig, axes = plt.subplots(2, 3, figsize=(10.5, 7))
-    states = plots.part(table, quantity=C2)
-    look = plots.styles(states)
-    for style, marker in zip(look.values(), "o.x", strict=True):
-        style |= {"marker": marker, "mfc": "none", "ms": 4, "alpha": 0.7}
-    for ax, model in zip(axes.flat, dict.fromkeys(states["model"]), strict=False):
-        plots.points(ax, plots.part(states, model=model), RATIO, look=look)
-        ax.set(xscale="log", xlabel=RATIO, ylabel=C2, ylim=(-0.04, 1.04), title=model[0].upper() + model[1:])
-    axes[0, 0].legend(loc="upper left", fontsize=9)
-    jumps = plots.part(table, quantity=JUMP)
-    plots.lines(axes[1, 1], jumps, SPACING, markers=True)
-    axes[1, 1].set(xscale="log", yscale="log", xlabel=SPACING, ylabel=JUMP, title="Largest jump")
-    axes[1, 1].minorticks_off()
-    spacing = sorted(set(jumps[SPACING]))
-    axes[1, 1].set_xticks(spacing, [f"{step:.2g}" for step in spacing])
-    axes[1, 1].legend(fontsize=9)
-    plots.lines(axes[1, 2], plots.part(table, quantity=ALONE), "relative importance", markers=True)
-    axes[1, 2].set(xscale="log", xlabel="relative importance r", ylabel=ALONE, ylim=(0, 1.04))
-    axes[1, 2].set_title("ReLU: density of one feature")
-    axes[1, 2].legend(loc="lower right", fontsize=9)
+        right.axhline(level, **plots.CONTROL_LINE)
+    near = nets["capacity C"].to_numpy()[:, None] - np.array([0, 0.5, 1])
+    share = (np.abs(near).min(-1) < 0.05).mean()
+    plots.points(right, nets.assign(series="ReLU, one start"), SPECIAL, y="capacity C", ms=4, alpha=0.5)
+    right.set(xscale="log", xlabel=SPECIAL, title=f"ReLU: {share:.0%} near 0, ½ or 1")
+    right.set_xticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
+    right.minorticks_off()
+    handles, names = (a + b for a, b in zip(*(ax.get_legend_handles_labels() for ax in (left, right)), strict=True))
+    fig.legend(handles, names, loc="outside lower center", ncols=3)
     return fig
 
 
 def figx_width_and_blocks(table: pd.DataFrame) -> Figure:
-    """Left: number of polysemantic features against dimensions, constant in the quadratic model and growing in the ReLU
-    autoencoder. Right: three sorted Gram matrices for a small penalty on overlaps |cos θ|^β of power 1, 2 and 4."""
-    fig, axes = plt.subplots(1, 4, figsize=(10.5, 3.6), width_ratios=(1.3, 1, 1, 1))
-    plots.lines(axes[0], plots.part(table, quantity=COUNT), "dimensions D", markers=True)
-    ticks = sorted(set(table["dimensions D"].dropna()))
-    axes[0].set(xlabel="dimensions D", ylabel=COUNT, ylim=(0, None), title="Width", xticks=ticks)
-    axes[0].legend(fontsize=9)
+    """Above: number of polysemantic features against dimensions: the same at every width in the quadratic model; in the
+    ReLU autoencoder never more than 2D, and then more than in the quadratic model. Below: three sorted Gram matrices
+    for a small penalty on overlaps |cos θ|^β: pairs, opposite or parallel, at power 1, one block of all features at 2
+    and 4."""
+    fig = plt.figure(figsize=(8, 6.2))
+    grid = fig.add_gridspec(2, 3, height_ratios=(1, 1.05))
+    top, below = fig.add_subplot(grid[0, :]), [fig.add_subplot(grid[1, k]) for k in range(3)]
+    counts = plots.part(table, quantity=COUNT)
+    look = plots.styles(counts)
+    plots.lines(top, plots.part(counts, series="count law"), "dimensions D", look=look)
+    most = counts[counts["series"].str.startswith("2D")]
+    top.plot(most["dimensions D"], most["value"], "_", ms=28, mew=2, color=plots.CONTROL, label=most["series"].iloc[0])
+    plots.points(top, plots.part(counts, what="measured"), "dimensions D", look=look, joined=True)
+    top.set_xticks(sorted(set(counts["dimensions D"])))
+    top.set(
+        xlabel="dimensions D", ylabel=COUNT, ylim=(0, None), title="Quadratic: as many features share at every width"
+    )
+    top.legend(ncols=2, title="bars: 95 % of the mean over starts", title_fontsize=9)
     grams = plots.part(table, quantity=GRAM)
     limit = grams["value"].abs().max()
-    for ax, series in zip(axes[1:], dict.fromkeys(grams["series"]), strict=True):
+    for ax, series in zip(below, dict.fromkeys(grams["series"]), strict=True):
         draw_gram(ax, plots.part(grams, series=series), limit)
-        ax.set_title(series.replace(": ", ":\n"), fontsize=9)
+        ax.set_title(series.replace(": ", ":\n"), fontsize=10)
         ax.set_xlabel("feature")
-    axes[1].set_ylabel("feature")
-    fig.colorbar(axes[1].collections[0], ax=axes[1:], label=GRAM, shrink=0.8)
+    below[0].set_ylabel("feature")
+    fig.colorbar(below[0].collections[0], ax=below, label=GRAM, shrink=0.8)
+    fig.supxlabel("β: power of a small penalty on overlaps |cos θ|^β", fontsize=10)
     return fig

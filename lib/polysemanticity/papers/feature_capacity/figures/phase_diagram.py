@@ -49,7 +49,7 @@ def figx_phase_diagram(table: pd.DataFrame) -> Figure:
     axes[1].set_title(f"Trained on samples: {_difference(maps):.2g} off")
     letters = plots.part(table, quantity="capacity C in the six examples")
     for row in letters.to_dict("records"):
-        box = {"fc": "white", "ec": plots.PAPER, "pad": 1.4}
+        box = {"fc": "white", "ec": plots.PAPER_LINE["color"], "pad": 1.4}
         axes[0].text(row[RATIO], row[INVERSE], row["series"], ha="center", va="center", weight="bold", size=9, bbox=box)
     axes[0].set_ylabel("1/kurtosis (dense inputs at the top)")
     axes[0].set_yticks([1, 1 / 3, 0.1, 0.03, 0.01], ["1", "1/3", "0.1", "0.03", "0.01"])

@@ -48,21 +48,25 @@ def figx_count_law(table: pd.DataFrame) -> Figure:
 
 
 def figx_price(table: pd.DataFrame) -> Figure:
-    """Left: gain from one more dimension in the quadratic model, between the prices read off the spectra before and
-    after. Right: gain over squared last eigenvalue for ReLU and GELU autoencoders, relative to its mean: the first
-    dimension of the ReLU autoencoder is far above the line of one factor for all widths."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.2))
+    """Left: gain from one more dimension in trained quadratic models, dots on the line of theory, the integral of twice
+    the squared price, between the prices before and after. Right: gain over squared last eigenvalue for ReLU and GELU
+    autoencoders, relative to its mean: not on the line of one factor for all widths."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.3))
     gain, relative = plots.part(table, quantity=GAIN), plots.part(table, quantity=RELATIVE)
     left.set(yscale="log")
-    plots.lines(left, plots.part(gain, what="control"), "dimensions D")
-    plots.points(left, plots.part(gain, what="measured"), "dimensions D")
-    left.set(xlabel="dimensions D", ylabel=GAIN, title="Quadratic model: between the two prices")
-    left.legend(loc="lower left", title="band: from the price after to the price before", title_fontsize=9)
+    theory = {
+        **plots.styles(gain),
+        **{name: plots.CORRECTED_LINE for name in gain[gain["what"] == "control"]["series"]},
+    }
+    plots.lines(left, plots.part(gain, what="control"), "dimensions D", look=theory)
+    plots.points(left, plots.part(gain, what="measured"), "dimensions D", look=theory)
+    left.set(xlabel="dimensions D", ylabel=GAIN, title="Quadratic model: ∫ 2λ² dD")
+    left.legend(loc="lower left", title="band: prices after and before", title_fontsize=9)
     plots.lines(right, plots.part(relative, what="control"), "dimensions D")
-    plots.lines(right, plots.part(relative, what="measured"), "dimensions D", markers=True)
-    right.set(xlabel="dimensions D", ylabel=RELATIVE, ylim=(0, None), title="Autoencoders: not one factor")
-    right.legend()
+    plots.points(right, plots.part(relative, what="measured"), "dimensions D", joined=True, dodge=0.15)
+    right.set(xlabel="dimensions D", ylabel=RELATIVE, ylim=(0, None), title="Autoencoders: one factor will not do")
+    right.legend(title="bars: 95 % of the mean over starts", title_fontsize=9)
     for ax, rows in ((left, gain), (right, relative)):
         last = int(rows["dimensions D"].max())
-        ax.set_xticks(range(1, last + 1, 1 if last < 12 else 2))
+        ax.set_xticks(range(1, last + 1, 1 if last < 12 else 3))
     return fig

@@ -23,7 +23,7 @@ def fig3_counts(table: pd.DataFrame) -> Figure:
     fig, (left, right) = plt.subplots(1, 2, figsize=WIDE)
     look = plots.styles(table)
     look |= {"the law n²/4m": plots.PAPER_LINE, "no interference": plots.CONTROL_LINE}
-    look["published, AdamW"] = {"color": plots.PAPER, "marker": "v", "linestyle": "none"}
+    look["published, AdamW"] = {"color": plots.PAPER_LINE["color"], "marker": "v", "linestyle": "none"}
     left.set(xscale="log", yscale="log", xlabel="neurons m", ylabel=COUNT)
     count = plots.part(table, quantity=COUNT)
     for _, rows in plots.part(count, series="the law n²/4m").groupby("features n"):
