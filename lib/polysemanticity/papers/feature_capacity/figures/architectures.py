@@ -91,7 +91,7 @@ def figx_crossover(table: pd.DataFrame) -> Figure:
             ax.set_title(f"{series}: {quantity.removeprefix('share of ')}", fontsize=10)
             if quantity == MAPPED[0]:
                 place = abs(entries.columns.to_numpy() - 2).argmin()
-                box = {"fill": False, "ec": plots.CORRECTED, "lw": 3, "clip_on": False, "zorder": 5}
+                box = {"fill": False, "ec": plots.CORRECTED_LINE["color"], "lw": 3, "clip_on": False, "zorder": 5}
                 ax.add_patch(plt.Rectangle((place, 0), 1, len(entries), **box))
     fig.colorbar(axes[0, 0].collections[0], ax=axes, label="share, mean over starts", shrink=0.7)
     fig.suptitle("At N = 2D all dimensions hold digons; beyond, sparse inputs merge them", weight="bold", fontsize=11)
