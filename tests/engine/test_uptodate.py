@@ -107,7 +107,7 @@ def test_a_users_files_count_by_their_content(home, name):
 
 def test_versions_count(home, monkeypatch):
     made(home)
-    monkeypatch.setattr(runtime, "versions", lambda: {"numpy": "0.1"})
+    monkeypatch.setattr(runtime, "versions", lambda *packages: {"numpy": "0.1"})
     assert asked(home) is None
 
 

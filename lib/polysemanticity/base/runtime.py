@@ -114,10 +114,10 @@ def threads(count: int) -> Iterator[None]:
 
 
 @cache
-def versions() -> dict[str, str]:
-    """The versions of the packages that numbers depend on."""
+def versions(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+    """The versions of Python and of packages, where they are installed: by default those behind numbers."""
     found = {"python": ".".join(map(str, sys.version_info[:2]))}
-    for package in PACKAGES:
+    for package in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found

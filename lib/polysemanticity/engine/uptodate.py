@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 
 from polysemanticity.base import codedigest, paths, runtime
@@ -45,7 +44,7 @@ def inputs(source: Path, parameters: Mapping) -> str:
         "notebook": _digest(source),
         "parameters": parameters,
         "modules": {str(file.relative_to(paths.PACKAGE)): _digest(file) for file in sorted(modules(source))},
-        "versions": {**runtime.versions(), **_versions(DRAWING)},
+        "versions": runtime.versions() | runtime.versions(DRAWING),
         "weights": _tree(paths.home() / "weights"),
         "files": {value: _tree(Path(value)) for value in _texts(parameters) if Path(value).exists()},
         "gpu": shutil.which("nvidia-smi") is not None and os.environ.get("CUDA_VISIBLE_DEVICES", "all") != "",
@@ -89,16 +88,6 @@ def _imported(tree: ast.AST) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and codedigest.within(node.module or ""):
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _versions(packages: tuple[str, ...]) -> dict[str, str]:
-    found = {}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = ""
-    return found
 
 
 def _record(slug: str, parameters: Mapping, place: Path) -> Path:

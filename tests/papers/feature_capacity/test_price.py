@@ -73,6 +73,16 @@ def test_autoencoders_are_judged_rightly(spread, verdict):
     assert measured.error.endswith("over 8 starts")
 
 
+def test_chance_alone_makes_gains_vary_as_much_as_is_said():
+    rng = np.random.default_rng(0)
+    dims, seeds, noise = 400, 8, 0.3
+    gains = 1 + noise * rng.standard_normal((dims, seeds))
+    loss = np.concatenate([np.zeros((1, seeds)), -np.cumsum(gains, axis=0)])
+    found = price.variation_by_chance({"loss": loss, "last": np.ones((dims + 1, seeds))})
+    assert found == pytest.approx(noise / seeds**0.5, rel=0.05)
+    assert found == pytest.approx(gains.mean(1).std() / gains.mean(), rel=0.1)
+
+
 def test_the_table_of_prices():
     widths, nets = planted(1.0, 0.0)
     table = price.price_table(widths, nets)

@@ -153,6 +153,13 @@ def variation_of_price(loss_and_last) -> float:
     return float(ratio.std() / abs(ratio.mean()))
 
 
+def variation_by_chance(result) -> float:
+    """The coefficient of variation that standard errors of the mean gains ÷ λ² over starts would make by themselves."""
+    ratio = (result["loss"][:-1] - result["loss"][1:]) / result["last"][:-1].mean(1, keepdims=True) ** 2
+    errors = ratio.std(1, ddof=1) / ratio.shape[1] ** 0.5
+    return float(np.sqrt((errors**2).mean()) / abs(ratio.mean()))
+
+
 # ------------------------------------------------------------ the spectrum
 
 
@@ -303,10 +310,16 @@ def measured_nets(nets: Results, seed: int) -> Measured:
         for config, r in nets.pairs()
     }
     wide = nets.configs[0]
+    noise = {
+        f"of which by chance, {LABELS[config['model']]} (not judged)": intervals.exact(variation_by_chance(r))
+        for config, r in nets.pairs()
+    }
     return Measured(
-        {f"variation of gain ÷ λ², {LABELS[model]}": estimate for model, estimate in varied.items()},
+        {f"variation of gain ÷ λ², {LABELS[model]}": estimate for model, estimate in varied.items()} | noise,
         f"95 % bootstrap interval over {wide['n_seeds']} starts",
         f"autoencoders, N = {wide['n_features']}, importances {wide['decay']:g}^i, density {wide['density']:g}, "
         f"D = 1 to {wide['dims'][-1]}",
-        "In the ReLU autoencoder the first dimension is worth more than its eigenvalue says.",
+        "In the ReLU autoencoder the first dimension is worth more than its eigenvalue says. Gains of wide "
+        "autoencoders are small differences of losses: how much the errors of their means alone would make them vary "
+        "is told beside it; where that is as large, one factor is not refuted.",
     )

@@ -22,7 +22,7 @@ def figx_necessity(table: pd.DataFrame) -> Figure:
     left.imshow(shares, cmap="Greys", vmin=0, vmax=1.4)
     for _, row in rows.iterrows():
         x, y = kinds.index(row["diagnosed"]), kinds.index(row["planted"])
-        said = f"{row['value']:.0%}\n{row['low']:.0%}–{row['high']:.0%}" if row["value"] > 0 else "0"
+        said = f"{row['value']:.0%}\n{100 * row['low']:.0f}–{row['high']:.0%}" if row["value"] > 0 else "0"
         left.text(x, y, said, ha="center", va="center", fontsize=9, color="white" if row["value"] > 0.7 else "black")
     names = ["necessary*" if kind == NECESSARY else kind for kind in kinds]
     left.set_xticks(range(len(kinds)), names, rotation=20)
