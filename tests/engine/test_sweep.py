@@ -72,7 +72,7 @@ def test_key_depends_on_everything_the_numbers_depend_on(toy_run, monkeypatch, c
     elif change == "device":
         run = dataclasses.replace(run, device="cuda")
     elif change == "code":
-        monkeypatch.setattr("polysemanticity.engine.codedigest.digest", lambda worker: "edited")
+        monkeypatch.setattr("polysemanticity.base.codedigest.digest", lambda worker: "edited")
     else:
         monkeypatch.setattr(runtime, "versions", lambda: {"torch": "0"})
     assert sweep._Task(toy_worker.draw, config, seed, run).key != before.key

@@ -61,12 +61,13 @@ def outputs(slug: str, source: Path, place: Path) -> dict[str, str]:
 def modules(source: Path) -> set[Path]:
     """Return the files of all modules of the package that a notebook imports, and that those import.
 
-    All of the package where the notebook has code that is no Python, such as magic commands.
+    All of the package where the notebook has code that is no Python, such as magic commands, or is malformed: what is
+    wrong with it is said where it is executed.
     """
-    cells = [cell for cell in json.loads(source.read_text())["cells"] if cell["cell_type"] == "code"]
     try:
+        cells = [cell for cell in json.loads(source.read_bytes())["cells"] if cell["cell_type"] == "code"]
         names = {name for cell in cells for name in _imported(ast.parse("".join(cell["source"])))}
-    except SyntaxError:
+    except (SyntaxError, ValueError, TypeError, KeyError):
         return set(paths.PACKAGE.rglob("*.py"))
     found, open_ends = {}, [*ROOTS, *names]
     while open_ends:

@@ -112,26 +112,26 @@ CLAIMS: dict[str, Claim] = {
         known="1.98 at n = 64, m = 1,024, and the published value itself",
         figure="fig4_start_end",
     ),
-}
-
-
-CLAIMS["IP-05e"] = Claim(
-    id="IP-05e",
-    claim="Under gradient flow and slow regularization half of the features end on their most correlated neuron where "
-    "n = 3.8 √m, that is m = n²/14",
-    source="ours, after IP-05a",
-    paper="silent",
-    rule={f"hit rate at n = 3.8 √m, {name} n": (0.43, 0.57) for name in HALF},
-    reason=(
-        "At the start the products of rows have the size 1/√m, and the n rows together push with n/√(2πm), the "
-        "eigenvalue of ReLU(WWᵀ) off the diagonal, against a benefit of order one: the reshuffling should be the same "
-        "at the same n/√m, not at the same m/n. Three n that IP-05a has not, m rounded; 0.07 is a quarter of the "
-        "change of the rate between m = n and 16n."
+    "IP-05e": Claim(
+        id="IP-05e",
+        claim=(
+            "Under gradient flow and slow regularization half of the features end on their most correlated neuron "
+            "where n = 3.8 √m, that is m = n²/14"
+        ),
+        source="ours, after IP-05a",
+        paper="silent",
+        rule={f"hit rate at n = 3.8 √m, {name} n": (0.43, 0.57) for name in HALF},
+        reason=(
+            "At the start the products of rows have the size 1/√m, and the n rows together push with n/√(2πm), the "
+            "eigenvalue of ReLU(WWᵀ) off the diagonal, against a benefit of order one: the reshuffling should be the "
+            "same at the same n/√m, not at the same m/n. Three n that IP-05a has not, m rounded; 0.07 is a quarter of "
+            "the change of the rate between m = n and 16n."
+        ),
+        whose="ours",
+        known="IP-05a: half is crossed at n/√m of 3.7 (n = 15) and 3.7 (n = 30); earlier runs at n = 64 had about 3.7",
+        figure="figx_winners",
     ),
-    whose="ours",
-    known="IP-05a: a half is crossed at n/√m of 3.7 (n = 15) and 3.7 (n = 30); earlier runs at n = 64 had about 3.7",
-    figure="figx_winners",
-)
+}
 
 
 @dataclass(frozen=True)
