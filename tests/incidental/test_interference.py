@@ -123,3 +123,16 @@ def test_errors_name_the_argument():
         interference.sampled_error(first @ first.mT, torch.ones(1, 2, 6).double(), 0.0)
     with pytest.raises(RuntimeError, match="training diverged after"):
         interference.flow_under(lambda s: s * torch.nan, first, l1=0.1, time=1.0)
+
+
+def test_dropping_what_is_decided_changes_nothing():
+    first = incidental.initial_weights(8, 14, range(5)).float()
+    prices = torch.tensor([0.0, 0.01, 0.02, 0.05, 0.3])
+    short = interference.flow_at_prices(first, prices, l1=0.2, time=60.0)
+    plain = interference.flow_under(lambda s: interference.signed_error(s, 1, prices), first, l1=0.2, time=60.0)
+    np.testing.assert_array_equal(incidental.slots(short.numpy()), incidental.slots(plain.numpy()))
+    assert ((short != 0).sum(-1) == 1).all()
+    undecided = interference.flow_at_prices(first, prices, l1=0.2, time=0.5)
+    assert ((undecided != 0).sum(-1) > 1).any()
+    with pytest.raises(ValueError, match="from 0 to below 1"):
+        interference.flow_at_prices(first, prices + 1, l1=0.2, time=1.0)

@@ -98,20 +98,69 @@ def flow_under(
     for block in checkpoints.steps(None, weights, done):
         if float(done.min()) >= time:
             break
-        overlap = weights @ weights.mT
-        norm = [matrix.abs().sum(-1).amax(-1) for matrix in (error(overlap), overlap)]
-        length = step / (4 * (norm[0] + 2 * stiffness * norm[1])).clamp(min=8)
-        threshold = _spread(l1 * length)
+        length = _length(error(weights @ weights.mT), weights, step, stiffness)
         for _ in range(CHECK_EVERY):
-            pull = error(weights @ weights.mT).mul_(_spread(-4 * length))
-            moved = torch.baddbmm(weights, pull, weights)
-            torch.sub(moved, moved.clamp(-threshold, threshold), out=weights)
+            weights.copy_(_moved(weights, error(weights @ weights.mT), length, l1))
         done += CHECK_EVERY * length
         if not bool(weights.isfinite().all()):
             raise RuntimeError(
                 f"training diverged after {(block + 1) * CHECK_EVERY} steps: use a smaller step than {step}"
             )
     return weights
+
+
+def flow_at_prices(
+    start: Float[Tensor, "instance feature neuron"],
+    price: Float[Tensor, "instance"],
+    *,
+    l1: float,
+    time: float,
+    step: float = 1.0,
+) -> Float[Tensor, "instance feature neuron"]:
+    """Return the weights of the flow under the signed loss with costs (1, price) once it is decided who shares.
+
+    Decided is an instance whose rows have one weight each: a dead weight feels no force from a row that is one-hot
+    elsewhere, and two features of opposite signs on one neuron stay at any price below 1. It is left there, sizes not
+    yet at rest; what is undecided is left at `time`. Steps as in `flow_under`; decided instances, and neurons without
+    any weight, are dropped on the way, which changes nothing but the cost. ValueError for prices outside 0 to 1.
+    """
+    check(bool(((price >= 0) & (price < 1)).all()), "price", price, "from 0 to below 1")
+    check(l1 > 0, "l1", l1, "a number above 0")
+    end, open_ = start.clone(), torch.arange(len(start), device=start.device)
+    weights, done = start.clone(), start.new_zeros(len(start))
+    neuron = torch.arange(start.shape[-1], device=start.device).expand(len(start), -1)
+    while len(open_):
+        length = _length(signed_error(weights @ weights.mT, 1, price), weights, step, 1.0)
+        for _ in range(CHECK_EVERY):
+            weights = _moved(weights, signed_error(weights @ weights.mT, 1, price), length, l1)
+        done = done + CHECK_EVERY * length
+        decided = ((weights != 0).sum(-1) <= 1).all(-1) | (done >= time)
+        if decided.any():
+            place = neuron[decided][:, None].expand_as(weights[decided])
+            end[open_[decided]] = torch.zeros_like(end[open_[decided]]).scatter_(-1, place, weights[decided])
+            kept = ~decided
+            open_, weights, price, done, neuron = (x[kept] for x in (open_, weights, price, done, neuron))
+        if len(open_):
+            alive = (weights != 0).any(-2)
+            most = int(alive.sum(-1).max())
+            if most < 0.8 * weights.shape[-1]:
+                place = alive.byte().argsort(dim=-1, descending=True, stable=True)[:, :most]
+                neuron, place = neuron.gather(-1, place), place[:, None].expand(-1, weights.shape[-2], -1)
+                weights = weights.gather(-1, place)
+    return end
+
+
+def _length(error: Overlap, weights: Tensor, step: float, stiffness: Strength) -> Float[Tensor, "instance"]:
+    """Return the length of the next steps: `step` over a bound on the curvature."""
+    norms = [matrix.abs().sum(-1).amax(-1) for matrix in (error, weights @ weights.mT)]
+    return step / (4 * (norms[0] + 2 * stiffness * norms[1])).clamp(min=8)
+
+
+def _moved(weights: Tensor, error: Overlap, length: Float[Tensor, "instance"], l1: float) -> Tensor:
+    """Return the weights after one proximal step; `error` is used up."""
+    threshold = _spread(l1 * length)
+    moved = torch.baddbmm(weights, error.mul_(_spread(-4 * length)), weights)
+    return moved - moved.clamp(-threshold, threshold)
 
 
 def _spread(value: Strength) -> float | int | Tensor:

@@ -1,6 +1,4 @@
-"""Features that are seen together: the workers at the smallest sizes, and planted verdicts."""
-
-import dataclasses
+"""The price of sharing: the workers at the smallest sizes, and planted verdicts."""
 
 import numpy as np
 import pytest
@@ -8,12 +6,20 @@ import pytest
 from polysemanticity import claims, incidental, plots
 from polysemanticity.base import runtime
 from polysemanticity.base.results import Results
-from polysemanticity.papers.incidental_polysemanticity import causes, cooccurrence
+from polysemanticity.incidental import interference, price
+from polysemanticity.papers.incidental_polysemanticity import cooccurrence
 
 CALL = {"seed": 0, "device": "cpu"}
-TOY = {**CALL, "n_features": 8, "n_neurons": 16, "l1": 0.3}
-SETTINGS, TOYS = cooccurrence.Settings(), causes.Settings()
-EXACT = incidental.expected_polysemantic(32, 64)
+TOY = {**CALL, "n_features": 6, "n_neurons": 10, "l1": 0.3, "n_shared": 8, "most": 6}
+SETTINGS = cooccurrence.Settings(n_shared=400, varied_shared=400, n_free=400, most_networks=100)
+CURVE = 2.0 ** -((np.array(cooccurrence.RATIOS) / 0.07) ** 1.2)
+LONE = Results(cooccurrence.lone(SETTINGS), [{"left": CURVE} for _ in cooccurrence.lone(SETTINGS)])
+NAMES = {
+    "IP-12a": cooccurrence.measured_exponent,
+    "IP-12b": cooccurrence.measured_law,
+    "IP-12c": cooccurrence.measured_sizes,
+    "IP-12d": cooccurrence.measured_shape,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -23,73 +29,118 @@ def one_thread():
         yield
 
 
-def test_pairs_dissolve_collisions_and_nothing_is_lost():
-    result = cooccurrence.pairs(**TOY, n_seeds=16, relative=[0.0, 1.0])
-    assert result["count"].shape == (2, 16) and result["kept"].min() == 8
-    assert result["count"][0].sum() > 2 * result["count"][1].sum()
-    without = causes.costs(**TOY, n_seeds=16, same=[1.0], opposite=[0.0])
-    np.testing.assert_array_equal(result["count"][0], without["count"][0])
+def test_a_price_parts_what_shares_and_keeps_every_feature():
+    result = cooccurrence.at_prices(**TOY, ratios=[0.0, 2.0])
+    assert result["count"][0].sum() > result["count"][1].sum() and result["kept"].min() == 1 > result["open"].max()
+    start = cooccurrence._start(6, 10, result["count"].shape[1], 0, "cpu")
+    plain = interference.flow_under(lambda s: interference.signed_error(s, 1, 0.6), start, l1=0.3, time=40.0)
+    np.testing.assert_array_equal(result["count"][1], incidental.polysemantic_neurons(plain.numpy()))
 
 
-def test_independent_features_leave_no_accident():
-    result = cooccurrence.independent(**TOY, n_seeds=4)
-    assert result["count"].shape == (1, 4) and result["count"].sum() <= 1 and result["kept"].min() >= 7
+def test_pairs_are_counted_beside_the_cost_that_they_equal():
+    result = cooccurrence.in_pairs(**TOY, ratios=[0.0, 1.0])
+    np.testing.assert_array_equal(result["cost"][0], result["count"][0])
+    assert result["count"].shape == result["cost"].shape
 
 
-def spread(means, n_seeds):
-    """Counts [place, network] with these means."""
-    tenth = np.linspace(-0.1, 0.1, n_seeds)
-    return np.array([mean * (1 + tenth) for mean in means])
+def test_independent_features_are_beside_single_ones():
+    result = cooccurrence.independent(**TOY)
+    single = cooccurrence.at_prices(**TOY, ratios=[0.0])
+    np.testing.assert_array_equal(result["count"][0], single["count"][0])
+    assert result["kept"][1] > 0.9
 
 
-def planted(half, left, settings=SETTINGS):
-    """Results of `pairs` halved at `half` · λ, and of `independent` with a share `left` of the exact count."""
-    configs, alone = cooccurrence.strengths(settings, TOYS), cooccurrence.alone(settings, TOYS)
-    rows = [{"count": spread(4 / (1 + np.array(c["relative"]) / half), settings.n_seeds)} for c in configs]
-    return Results(configs, rows), Results([alone], [{"count": spread([left * EXACT], settings.n_seeds)}])
+def test_lone_pairs_are_reproducible():
+    one, two = (cooccurrence.lone_pairs(**CALL, n_pairs=10, l1=0.3)["left"] for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert one[0] == 1 and one[-1] < 0.3
 
 
-def dosed():
-    """Results of `causes.costs`, halved at a cost of 0.1 λ."""
-    configs = causes.doses(TOYS)
-    return Results(configs, [{"count": spread(4 / (1 + np.array([0, *TOYS.costs]) / 0.1), 64)} for _ in configs])
+def planted(configs, exponent=0.0, constant=1.0, of_l1=0.0, power=1.2):
+    """Results of `at_prices` with half-prices off the law by a constant, a power of n and a power of λ."""
+    rng, rows = np.random.default_rng(0), []
+    for config in configs:
+        n, m = config["n_features"], config["n_neurons"]
+        off = constant * (n / 40) ** exponent * (config["l1"] / 0.1) ** of_l1
+        unit = cooccurrence._law(config, LONE) * off
+        networks = cooccurrence.n_networks(n, m, config["n_shared"], config["most"])
+        exact = incidental.expected_polysemantic(n, m)
+        if power is None:
+            left = [price.expected_left(r / off, m / n, np.array(cooccurrence.RATIOS), CURVE) for r in config["ratios"]]
+        else:
+            left = 2.0 ** -((np.array(config["ratios"]) / unit) ** power)
+        base = rng.poisson(exact, networks)
+        rows.append({"count": np.array([rng.binomial(base, share) for share in left]), "open": np.zeros(len(left))})
+    return Results(configs, rows)
 
 
 @pytest.mark.parametrize(
-    ("half", "left", "verdict"), [(5.0, 0.9, claims.HOLDS), (0.1, 0.9, claims.FAILS), (5.0, 0.03, claims.FAILS)]
+    ("claim", "options", "verdict"),
+    [
+        ("IP-12a", {}, claims.HOLDS),
+        ("IP-12a", {"of_l1": 0.5}, claims.FAILS),
+        ("IP-12b", {"power": None}, claims.HOLDS),
+        ("IP-12b", {"constant": 1.7}, claims.FAILS),
+        ("IP-12c", {}, claims.HOLDS),
+        ("IP-12c", {"exponent": 0.5}, claims.FAILS),
+        ("IP-12d", {"power": None}, claims.HOLDS),
+        ("IP-12d", {"power": None, "constant": 2.5}, claims.FAILS),
+    ],
 )
-def test_planted_pairs_are_judged_rightly(half, left, verdict):
-    measured = cooccurrence.measured(*planted(half, left), seed=0)
-    assert claims.verdict_of(cooccurrence.CLAIMS["IP-12"], measured.quantities) == verdict
-    assert measured.scale.endswith("judged at λ = 0.1")
+def test_planted_prices_are_judged_rightly(claim, options, verdict):
+    make = cooccurrence.strengths if claim == "IP-12a" else cooccurrence.priced
+    measured = NAMES[claim](planted(make(SETTINGS, LONE), **options), LONE, 0)
+    assert claims.verdict_of(cooccurrence.CLAIMS[claim], measured.quantities) == verdict
 
 
-def test_half_lives_are_judged_by_no_rule_and_shown_all_the_same(toy_run):
-    run = dataclasses.replace(toy_run, claims=cooccurrence.CLAIMS, figures={"figx_cooccurrence": "alt"})
-    row = claims.judge("IP-12", cooccurrence.measured(*planted(0.1, 0.03), seed=0), run)
-    assert row["measured"]["half-life p*/λ at λ = 0.3"] == pytest.approx(0.1, rel=0.05)
-    assert "| half-life p*/λ at λ = 0.3 | 0.1 " in claims.shown(row) and "| not judged |" in claims.shown(row)
+def of_free(share):
+    """Results of `independent` in which this function of the predicted share is left."""
+    rng, rows, configs = np.random.default_rng(0), [], cooccurrence.alone(SETTINGS)
+    for config in configs:
+        base = rng.poisson(incidental.expected_polysemantic(config["n_features"], config["n_neurons"]), 60)
+        left = share(cooccurrence.predicted_left(config, LONE))
+        rows.append({"count": np.array([base, rng.binomial(base, left)])})
+    return Results(configs, rows)
 
 
-def test_the_half_life_goes_as_l1():
-    paired, free = planted(0.1, 0.03)
-    numbers = cooccurrence.numbers(paired, free, seed=0)
-    assert numbers["exponent of the half-life p* in λ"] == pytest.approx(1, abs=0.01)
-    assert numbers["weight of a pair ÷ λ of independent features"] == pytest.approx(1 / 31 / 0.1)
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [(lambda law: law, claims.HOLDS), (lambda law: 0.4, claims.FAILS), (lambda law: 0.0, claims.FAILS)],
+)
+def test_planted_independent_features_are_judged_rightly(share, verdict):
+    measured = cooccurrence.measured_independent(of_free(share), LONE, 0)
+    assert claims.verdict_of(cooccurrence.CLAIMS["IP-12e"], measured.quantities) == verdict
 
 
-def test_the_table_has_shares_and_half_lives():
-    table = cooccurrence.table(*planted(0.1, 0.03), dosed(), seed=0)
+def of_pairs(factor):
+    configs = cooccurrence.together(SETTINGS, LONE)
+    cost, pairs = planted(configs), planted(configs, constant=factor)
+    return Results(configs, [{"count": p["count"], "cost": c["count"]} for p, c in zip(pairs, cost, strict=True)])
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, claims.HOLDS), (2.0, claims.FAILS)])
+def test_planted_pairs_are_judged_rightly(factor, verdict):
+    measured = cooccurrence.measured_pairs(of_pairs(factor), LONE, 0)
+    assert claims.verdict_of(cooccurrence.CLAIMS["IP-12f"], measured.quantities) == verdict
+
+
+def test_half_points_find_planted_ones_and_their_intervals_cover():
+    rng, x, covered = np.random.default_rng(0), np.array([0, 0.25, 0.5, 1, 1.5, 2, 3]), 0
+    for _ in range(40):
+        base = rng.poisson(3, 30)
+        found = cooccurrence.half_points(x, np.array([rng.binomial(base, 2.0**-dose) for dose in x]), rng)
+        covered += np.quantile(found[1:], 0.025) <= 1 <= np.quantile(found[1:], 0.975)
+    assert covered >= 34
+
+
+def test_the_table_has_every_size_in_units_of_the_law():
+    results = planted(cooccurrence.priced(SETTINGS, LONE))
+    table = cooccurrence.table(results, of_pairs(1.0), of_free(lambda law: law), LONE, 0)
     plots.check_tidy(table)
-    halves = plots.part(table, quantity="half-life p*", what="measured")
-    assert list(halves["value"]) == pytest.approx([0.003, 0.01, 0.03], rel=0.05)
-    star = plots.part(table, series="independent features, λ = 0.1")
-    assert list(star["value"]) == pytest.approx([0.03])
-    shares = plots.part(table, series="pairs, λ = 0.1", quantity="polysemantic neurons ÷ without pairs")
-    assert list(shares["weight of a pair or cost ÷ λ"]) == list(SETTINGS.weights)
-    assert shares["value"].iloc[2] == pytest.approx(0.5)
-
-
-def test_the_weight_that_is_judged_must_be_there():
-    with pytest.raises(ValueError, match=r"cooccurrence.weights = \(0.1,\): allowed is a list with 1"):
-        cooccurrence.Settings(weights=(0.1,))
+    halves = plots.part(table, quantity=cooccurrence.HALF, series="n = 52")
+    law = [
+        price.half_price(price.half(np.array(cooccurrence.RATIOS), CURVE), m) for m in halves[cooccurrence.NEURONS_PER]
+    ]
+    assert list(halves["value"]) == pytest.approx(law, rel=0.25)
+    assert len(plots.part(table, series="independent features")) == len(SETTINGS.free_features)
+    assert 0.05 < cooccurrence.numbers(LONE, SETTINGS)["g of lone pairs, λ = 0.1"] < 0.1

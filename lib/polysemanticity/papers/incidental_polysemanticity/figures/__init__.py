@@ -6,9 +6,7 @@ from polysemanticity.papers.incidental_polysemanticity.figures.collisions import
 from polysemanticity.papers.incidental_polysemanticity.figures.collisions import figx_break as figx_break
 from polysemanticity.papers.incidental_polysemanticity.figures.collisions import figx_collisions as figx_collisions
 from polysemanticity.papers.incidental_polysemanticity.figures.collisions import figx_constant as figx_constant
-from polysemanticity.papers.incidental_polysemanticity.figures.cooccurrence import (
-    figx_cooccurrence as figx_cooccurrence,
-)
+from polysemanticity.papers.incidental_polysemanticity.figures.cooccurrence import figx_price as figx_price
 from polysemanticity.papers.incidental_polysemanticity.figures.depth import figx_depth as figx_depth
 from polysemanticity.papers.incidental_polysemanticity.figures.limits import figx_limits as figx_limits
 from polysemanticity.papers.incidental_polysemanticity.figures.necessity import figx_necessity as figx_necessity

@@ -7,71 +7,56 @@ from matplotlib.figure import Figure
 from polysemanticity import plots
 from polysemanticity.papers.incidental_polysemanticity.figures import drawing
 
-PAIRS, NEURONS = "pairs on one neuron, per network", "polysemantic neurons per network"
-COST = "cost of opposite signs ÷ λ"
+PAIRS, NEURONS = "pairs on one neuron ÷ n", "polysemantic neurons ÷ n"
 
 
 def figx_costs(table: pd.DataFrame) -> Figure:
-    """Left: pairs of features on one neuron, and polysemantic neurons, when collisions cost otherwise, by their signs:
-    none if opposite signs cost, both kinds when nothing costs, same signs only when the costs are exchanged. Middle:
-    the count falls to half where the cost of opposite signs is about a tenth of the regularization. Right: counts from
-    other starts; nearly none where all weights start positive."""
-    fig = plt.figure(figsize=(10.5, 7.4), layout="constrained")
-    panels = fig.subplot_mosaic([["costs", "costs"], ["price", "starts"]], height_ratios=(1.1, 1))
-    costs, price, starts = (panels[name] for name in ("costs", "price", "starts"))
-
+    """Pairs of features on one neuron, divided by the number of features, when collisions cost otherwise, for two sizes
+    and by sign: pairs of opposite signs with the paper's costs, none if opposite signs cost as much, both kinds when
+    nothing costs, the same sign alone when the costs are exchanged. Diamonds count neurons; their levels are dashed."""
     rows = plots.part(table, experiment="other costs, same start")
-    look = plots.styles(rows)
-    places = drawing.stacked(costs, plots.part(rows, quantity=PAIRS), "network", look=look)
-    neurons = plots.part(rows, quantity=NEURONS, what="measured")
-    plots.points(costs, neurons.assign(place=neurons["network"].map(places)), "place", look=look, marker="D", ms=5)
-    drawing.levels(costs, plots.part(rows, what="corrected"), look=look)
-    costs.set_xticks(list(places.values()), [name.replace(" (", "\n(") for name in places])
-    highest = plots.part(rows, quantity=PAIRS).groupby("network")["value"].sum().max()
-    costs.set(ylabel="pairs or neurons per network", ylim=(0, 1.35 * highest))
-    costs.set_title("Same start, other costs of (same signs, opposite signs)")
-    costs.legend(ncols=3, loc="upper left")
-
-    rows = plots.part(table, experiment="a price for opposite signs")
-    look = plots.styles(rows)
-    price.set(xscale="log")
-    plots.lines(price, plots.part(rows, what="control"), COST, look=look)
-    plots.lines(price, plots.part(rows, what="measured"), COST, look=look, markers=True)
-    price.set(xlabel=COST, ylabel=NEURONS, title="A small cost is enough")
-    price.set_ylim(0, 1.5 * rows["value"].max())
-    price.legend(loc="upper right", ncols=2)
-
-    rows = plots.part(table, experiment="other starts")
-    look = plots.styles(rows)
-    plots.bars(starts, plots.part(rows, what="measured"), "network")
-    drawing.levels(starts, plots.part(rows, what="corrected"), look=look)
-    names = plots.part(rows, what="measured")["network"]
-    starts.set_xticks(range(len(names)), [drawing.wrapped(name, 14) for name in names])
-    starts.set(ylabel=NEURONS, title="The paper's costs, other starts", ylim=(0, 1.25 * rows["value"].max()))
-    starts.set_xlabel("initial weights")
-    starts.legend(loc="upper right")
+    look, panels = plots.styles(rows), list(dict.fromkeys(rows["size"]))
+    fig, axes = plt.subplots(len(panels), 1, figsize=(8, 2.7 * len(panels)), sharex=True, squeeze=False)
+    for ax, size in zip(axes[:, 0], panels, strict=True):
+        here = plots.part(rows, size=size)
+        places = drawing.stacked(ax, plots.part(here, quantity=PAIRS), "network", look=look)
+        neurons = plots.part(here, quantity=NEURONS, what="measured")
+        neurons = neurons.assign(place=neurons["network"].map(places), series="polysemantic neurons, 95 % interval")
+        plots.points(ax, neurons, "place", look={neurons["series"].iloc[0]: look["polysemantic neurons"]}, marker="D")
+        drawing.levels(ax, plots.part(here, what="corrected"), look=look)
+        ax.set_xticks(list(places.values()), [f"{drawing.wrapped(n, 16)}" for n in places])
+        ax.set(ylabel="per feature", ylim=(0, None))
+        ax.set_title(size, fontsize=10, fontweight="normal")
+    fig.suptitle(_costs_title(rows), x=0.01, ha="left", fontweight="bold", fontsize=11)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
     return fig
+
+
+def _costs_title(rows: pd.DataFrame) -> str:
+    shares = plots.part(rows, quantity=PAIRS, network="costs exchanged").groupby("series")["value"].sum()
+    moved = shares["pairs of the same sign"] > 10 * shares["pairs of opposite signs"]
+    return "What survives is what costs nothing, whichever sign it is" if moved else "Other costs, other survivors"
 
 
 def figx_hidden(table: pd.DataFrame) -> Figure:
-    """Bars of the number of polysemantic neurons, with the expected number beside them: none with a ReLU on the hidden
-    layer; with untied weights about the usual number among the features that survive."""
-    fig, ax = plt.subplots(figsize=(10.5, 4))
-    look, names = plots.styles(table), list(dict.fromkeys(table["network"]))
-    for series, rows in table.groupby("series", sort=False):
-        measured = rows["what"].iloc[0] == "measured"
-        places = rows["network"].map(names.index) + (-0.2 if measured else 0.2)
-        bars = ax.bar(places, rows[NEURONS], 0.38, label=series, color=look[series]["color"])
-        if measured:
-            error = [rows[NEURONS] - rows["low"], rows["high"] - rows[NEURONS]]
-            ax.errorbar(places, rows[NEURONS], error, fmt="none", ecolor=plt.rcParams["text.color"], capsize=3)
-        else:
-            plt.setp(bars, alpha=0.35, hatch="///", edgecolor=look[series]["color"])
-    kept = table.drop_duplicates("network").set_index("network")["features kept"]
-    ax.set_xticks(range(len(names)), [f"{drawing.wrapped(name, 14)}\n{kept[name]:.0%} kept" for name in names])
-    ax.set(ylabel=NEURONS, title="Hidden layers: linear and ReLU, tied and untied")
-    ax.set_ylim(0, 1.3 * table[NEURONS].max())
-    ax.set_xlabel("hidden layer, weights, where λ is; share of features that are kept")
-    ax.grid(False, axis="x")
-    ax.legend(ncols=3, loc="upper right")
+    """Bars of the number of polysemantic neurons divided by the exact count of the features that are kept, for linear,
+    ReLU, GELU and tanh hidden layers, tied and untied, at two sizes: none with a ReLU, about the exact count with
+    linear layers."""
+    fig, ax = plt.subplots(figsize=(8, 4.2))
+    rows, look = plots.part(table, what="measured"), plots.styles(table)
+    plots.bars(ax, rows, "network", "series", look=look, horizontal=True)
+    drawing.levels(ax, plots.part(table, what="corrected"), look=look, vertical=True)
+    kept = rows.groupby("network", sort=False)["features kept"].min()
+    ax.set_yticks(range(len(kept)), [f"{name}{'' if k > 0.99 else f' ({k:.0%} kept)'}" for name, k in kept.items()])
+    ax.invert_yaxis()
+    ax.set(xlabel="count ÷ exact count; 95 % intervals over networks")
+    ax.set_title(_hidden_title(rows))
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=3)
     return fig
+
+
+def _hidden_title(rows: pd.DataFrame) -> str:
+    most = rows.groupby("network")["value"].max()
+    kinds = ("ReLU", "GELU", "tanh")
+    ended = [kind for kind in kinds if most[[name for name in most.index if name.startswith(kind)]].max() < 0.1]
+    return f"No accident with a hidden {' or '.join(ended)}" if ended else "Hidden layers of several kinds"
