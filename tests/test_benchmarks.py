@@ -159,17 +159,12 @@ def test_growth_expects_what_its_law_says_at_the_very_sizes(monkeypatch):
     assert found.what == "time ∝ n² + 5, m = 3" and found.sizes == (1, 10, 100)
 
 
-def allocate(n_bytes):
-    """For the test of `peak_memory`."""
-    return lambda: np.ones(n_bytes // 8).sum()
-
-
 def test_peak_memory_is_that_of_the_work():
-    assert measure.peak_memory("tests.test_benchmarks:allocate", n_bytes=80_000_000) == pytest.approx(8e7, rel=0.1)
+    assert measure.peak_memory("tests.toy_worker:allocate", n_bytes=80_000_000) == pytest.approx(8e7, rel=0.1)
     each = [{"n_bytes": n} for n in (80_000_000, 160_000_000, 60_000_000)]
-    assert measure.peak_memories("tests.test_benchmarks:allocate", each) == pytest.approx([8e7, 1.6e8, 6e7], rel=0.1)
+    assert measure.peak_memories("tests.toy_worker:allocate", each) == pytest.approx([8e7, 1.6e8, 6e7], rel=0.1)
     with pytest.raises(RuntimeError, match="no attribute 'missing'"):
-        measure.peak_memory("tests.test_benchmarks:missing")
+        measure.peak_memory("tests.toy_worker:missing")
 
 
 def test_the_stamp_names_no_host():

@@ -68,3 +68,8 @@ def fingerprint_here(config):
     """What the file holds on this machine."""
     with open(config["file"]) as opened:
         return opened.read()
+
+
+def allocate(n_bytes):
+    """For the test of `peak_memory`."""
+    return lambda: np.ones(n_bytes // 8).sum()

@@ -1,5 +1,7 @@
 """The price of dimensions in quadratic models and autoencoders."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -45,11 +47,17 @@ def test_the_table_of_the_count_law():
     np.testing.assert_allclose(window.sum()["D = 10"], 10)
 
 
-def planted(factor, spread):
-    """Losses of exact allocations with gains times a factor, and autoencoders with one factor but for a spread."""
+@functools.cache
+def exact():
+    """The configuration of the widths, and the exact allocation at each."""
     config = price.widths(phase_diagram.Settings())
     v = config["decay"] ** np.arange(config["n_features"])
-    best = [capacity.optimal_allocation(v, config["kurtosis"], d) for d in range(1, len(v))]
+    return config, [capacity.optimal_allocation(v, config["kurtosis"], d) for d in range(1, len(v))]
+
+
+def planted(factor, spread):
+    """Losses of exact allocations with gains times a factor, and autoencoders with one factor but for a spread."""
+    config, best = exact()
     loss = np.array([float(a.loss) for a in best])
     loss = loss[0] - factor * (loss[0] - loss)
     widths = Results([config], [{"loss": loss, "price": np.array([float(a.price) for a in best])}])

@@ -144,3 +144,9 @@ def test_the_table_has_every_size_in_units_of_the_law():
     assert list(halves["value"]) == pytest.approx(law, rel=0.25)
     assert len(plots.part(table, series="independent features")) == len(SETTINGS.free_features)
     assert 0.05 < cooccurrence.numbers(LONE, SETTINGS)["g of lone pairs, λ = 0.1"] < 0.1
+
+
+def test_a_rounded_size_stands_with_those_of_its_ratio():
+    sizes = [(18, 22), (18, 32), (72, 90), (72, 126)]
+    results = Results([{"n_features": n, "n_neurons": m} for n, m in sizes], [{}] * 4)
+    np.testing.assert_array_equal(cooccurrence._per_feature(results), [1.25, 1.75, 1.25, 1.75])

@@ -1,5 +1,6 @@
 """The price of a dimension: the spectrum, the count law, widths of autoencoders (FC-08, FC-09)."""
 
+import functools
 import math
 
 import numpy as np
@@ -249,12 +250,17 @@ def _gain(models: Results) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def integrated_price(config) -> np.ndarray:
     """∫ 2λ² from D to D + 1 for D = 1 … N − 2, from exact allocations; config: one of `price_of_dimensions`."""
-    v = config["decay"] ** np.arange(config["n_features"])
+    return np.array(_integrals(config["decay"], config["kurtosis"], config["n_features"]))
+
+
+@functools.cache
+def _integrals(decay: float, kurtosis: float, n_features: int) -> tuple[float, ...]:
+    v = decay ** np.arange(n_features)
 
     def slope(dims: float) -> float:
-        return 2 * float(capacity.optimal_allocation(v, config["kurtosis"], dims).price) ** 2
+        return 2 * float(capacity.optimal_allocation(v, kurtosis, dims).price) ** 2
 
-    return np.array([integrate.quad(slope, d, d + 1, epsrel=1e-9, limit=200)[0] for d in range(1, len(v) - 1)])
+    return tuple(integrate.quad(slope, d, d + 1, epsrel=1e-9, limit=200)[0] for d in range(1, len(v) - 1))
 
 
 def price_table(models: Results, nets: Results) -> pd.DataFrame:
