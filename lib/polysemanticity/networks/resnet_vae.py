@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
@@ -162,6 +161,8 @@ def _relu(dropout: float) -> nn.Sequential:
 
 
 def _stage(n_in: int, n_out: int, stride: int, dropout: float) -> nn.Sequential:
+    from torchvision.models.resnet import BasicBlock  # seconds, as it brings torch's compiler along
+
     shortcut = None
     if stride != 1:
         shortcut = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
