@@ -131,7 +131,7 @@ def page(document) -> nbformat.NotebookNode:
         alt = alts.get(drawn[0] if drawn else "", f"Picture drawn by the code above, in the section “{heading}”.")
         cell.metadata["mystnb"] = {"image": {"alt": alt}}
         if cell.source.count("\n") >= LONG_CELL:
-            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+            cell.metadata["tags"] = list(dict.fromkeys([*cell.metadata.get("tags", []), "hide-input"]))
         if "show_claims(" in cell.source:
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "wide-table"]
         for claim in audits.shown_in(cell, "claim"):
