@@ -136,3 +136,9 @@ def test_dropping_what_is_decided_changes_nothing():
     assert ((undecided != 0).sum(-1) > 1).any()
     with pytest.raises(ValueError, match="from 0 to below 1"):
         interference.flow_at_prices(first, prices + 1, l1=0.2, time=1.0)
+
+
+def test_weights_that_do_not_stay_finite_are_an_error_and_no_endless_loop():
+    first = torch.full((1, 3, 4), float("nan"))
+    with pytest.raises(RuntimeError, match="diverged after 20 steps"):
+        interference.flow_at_prices(first, torch.zeros(1), l1=0.1, time=1.0)

@@ -12,6 +12,7 @@ depends on W through S only, so its gradient is 4 E W with a symmetric matrix E(
 is how often two features are seen together, relative to each alone.
 """
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -102,10 +103,7 @@ def flow_under(
         for _ in range(CHECK_EVERY):
             weights.copy_(_moved(weights, error(weights @ weights.mT), length, l1))
         done += CHECK_EVERY * length
-        if not bool(weights.isfinite().all()):
-            raise RuntimeError(
-                f"training diverged after {(block + 1) * CHECK_EVERY} steps: use a smaller step than {step}"
-            )
+        _check_finite(weights, block, step)
     return weights
 
 
@@ -122,17 +120,21 @@ def flow_at_prices(
     Decided is an instance whose rows have one weight each: a dead weight feels no force from a row that is one-hot
     elsewhere, and two features of opposite signs on one neuron stay at any price below 1. It is left there, sizes not
     yet at rest; what is undecided is left at `time`. Steps as in `flow_under`; decided instances, and neurons without
-    any weight, are dropped on the way, which changes nothing but the cost. ValueError for prices outside 0 to 1.
+    any weight, are dropped on the way, which changes nothing but the cost. ValueError for prices outside 0 to 1,
+    RuntimeError where the weights do not stay finite.
     """
     check(bool(((price >= 0) & (price < 1)).all()), "price", price, "from 0 to below 1")
     check(l1 > 0, "l1", l1, "a number above 0")
     end, open_ = start.clone(), torch.arange(len(start), device=start.device)
     weights, done = start.clone(), start.new_zeros(len(start))
     neuron = torch.arange(start.shape[-1], device=start.device).expand(len(start), -1)
-    while len(open_):
+    for block in itertools.count():
+        if not len(open_):
+            break
         length = _length(signed_error(weights @ weights.mT, 1, price), weights, step, 1.0)
         for _ in range(CHECK_EVERY):
             weights = _moved(weights, signed_error(weights @ weights.mT, 1, price), length, l1)
+        _check_finite(weights, block, step)
         done = done + CHECK_EVERY * length
         decided = ((weights != 0).sum(-1) <= 1).all(-1) | (done >= time)
         if decided.any():
@@ -148,6 +150,11 @@ def flow_at_prices(
                 neuron, place = neuron.gather(-1, place), place[:, None].expand(-1, weights.shape[-2], -1)
                 weights = weights.gather(-1, place)
     return end
+
+
+def _check_finite(weights: Tensor, block: int, step: float) -> None:
+    if not bool(weights.isfinite().all()):
+        raise RuntimeError(f"training diverged after {(block + 1) * CHECK_EVERY} steps: use a smaller step than {step}")
 
 
 def _length(error: Overlap, weights: Tensor, step: float, stiffness: Strength) -> Float[Tensor, "instance"]:

@@ -15,6 +15,7 @@ from polysemanticity.base.config import setting
 from polysemanticity.base.results import Results
 from polysemanticity.claims import Claim, Measured
 from polysemanticity.incidental import interference, toy_networks
+from polysemanticity.intervals import Estimate
 
 HORIZON = 4.0  # λ · time of a training: a network without interference is one-hot after 1 to 3
 ARMS = {  # what a collision costs with the same sign, with opposite signs
@@ -256,14 +257,14 @@ def _ends(trained: Tensor, n_arms: int) -> dict:
     }
 
 
-def costs_table(costed: Results, started: Results) -> pd.DataFrame:
-    """Return what is left on shared neurons when collisions cost otherwise, at both sizes, and from other starts."""
+def costs_table(costed: Results) -> pd.DataFrame:
+    """Return what is left on shared neurons when collisions cost otherwise, at both sizes."""
     pairs, neurons = "pairs on one neuron ÷ n", "polysemantic neurons ÷ n"
     rows = []
     for n_features, n_neurons in _shapes(costed):
         chosen = costed.where(n_features=n_features, n_neurons=n_neurons)
         exact, free = _exact(n_features, n_neurons), _exact(n_features, n_neurons, "free")
-        place = {"experiment": "other costs, same start", "size": f"n = {n_features}, m = {n_neurons}"}
+        place = {"size": f"n = {n_features}, m = {n_neurons}"}
         network = {**place, "network": list(ARMS)}
         signs = {sign: chosen.array(sign)[:, 0] / n_features for sign in ("opposite", "same", "count")}  # [arm, seed]
         counted = intervals.mean(signs["count"]).columns()
@@ -278,12 +279,15 @@ def costs_table(costed: Results, started: Results) -> pd.DataFrame:
             {"what": "corrected", **place, "quantity": neurons, "series": "C: free winners",
              "value": [free / n_features]},
         ]  # fmt: skip
-    n_features, _, _ = sizes(started)
-    usual = costed.where(n_features=n_features)[0]["count"][:1]
-    begun = intervals.mean(np.concatenate([usual, started.array("count")[0]]) / n_features)
-    last = {"what": "measured", "experiment": "other starts", "network": ["as in the paper, N(0, 1/m)", *STARTS]}
-    rows.append({**last, "quantity": neurons, "series": "polysemantic neurons", **begun.columns()})
     return pd.concat(map(pd.DataFrame, rows), ignore_index=True)
+
+
+def by_start(costed: Results, started: Results) -> dict[str, Estimate]:
+    """Return the polysemantic neurons per feature under the paper's costs, by the start, at the smaller size."""
+    n_features, _, _ = sizes(started)
+    usual = _arm(costed.where(n_features=n_features), PAPERS)["count"]
+    found = {"as in the paper, N(0, 1/m)": usual[0], **dict(zip(STARTS, started.array("count")[0], strict=True))}
+    return {f"polysemantic neurons ÷ n, {name}": intervals.counts(count, n_features) for name, count in found.items()}
 
 
 def measured_opposite(costed: Results) -> Measured:

@@ -28,6 +28,7 @@ POWERS = np.linspace(0.5, 2.5, 21)
 SCARCE = "scarce neurons, m ≤ 1.25n"
 PLENTY = "m > 1.25n"
 MOST, LEAST = "largest half-price ÷ law over m/n", "smallest half-price ÷ law over m/n"
+EVERY = tuple(f"half-price ÷ law of a single size, {end} (not judged)" for end in ("smallest", "largest"))
 
 TRIAL = (
     "; a trial with other networks at other n, seen when the rule was written and not yet committed, gave {}, "
@@ -294,16 +295,24 @@ def _ends(trained: torch.Tensor) -> dict:
     }
 
 
+def redrawn(counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the shares of the count [price, network] at the first price that are left at each other [1 + draw, price].
+
+    The first row are the data, the others DRAWS of bootstrap: networks redrawn with all their prices.
+    """
+    n_networks = counts.shape[1]
+    picks = np.vstack([np.arange(n_networks), rng.integers(n_networks, size=(DRAWS, n_networks))])
+    means = counts[:, picks].mean(-1)  # [price, draw]
+    return (means[1:] / np.maximum(means[:1], 1e-9)).T
+
+
 def half_points(relative: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the price at which half of the count [price, network] is left: that of the data, then DRAWS of bootstrap.
 
     Least squares of 2^−(x/h)^k against the counts divided by those at the first price, 0; x in any unit near that of
     HALVES, networks redrawn with all their prices.
     """
-    n_networks = counts.shape[1]
-    picks = np.vstack([np.arange(n_networks), rng.integers(n_networks, size=(DRAWS, n_networks))])
-    means = counts[:, picks].mean(-1)  # [price, draw]
-    left = (means[1:] / np.maximum(means[:1], 1e-9)).T
+    left = redrawn(counts, rng)
     curves = 2.0 ** -((relative[1:] / HALVES[:, None, None]) ** POWERS[:, None])  # [half, power, price]
     flat = curves.reshape(-1, curves.shape[-1])
     loss = (flat**2).sum(-1) - 2 * left @ flat.T
@@ -360,12 +369,15 @@ def measured_law(results: Results, lonely: Results, seed: int) -> Measured:
     level = 1 - 0.05 / len(places)
     found = {place: _interval(np.exp(logs[per == place].mean(0)), level) for place in places}
     at_one = _interval(np.exp(logs[per == 1].mean(0)))
+    ends = {EVERY[0]: logs[:, 0].argmin(), EVERY[1]: logs[:, 0].argmax()}
+    single = {name: _interval(np.exp(logs[place])) for name, place in ends.items()}
     most, least = (pick(found, key=lambda place: found[place].value) for pick in (max, min))
     return Measured(
-        {MOST: found[most], LEAST: found[least], "half-price ÷ law, m = n": at_one},
+        {MOST: found[most], LEAST: found[least], "half-price ÷ law, m = n": at_one} | single,
         error="bootstrap intervals over networks that hold for all m/n together at 95 %",
         scale=_scale(results),
-        note=f"Largest at m = {most:g}n, smallest at {least:g}n; {_open_note(results)}",
+        note=f"Means over n, largest at m = {most:g}n and smallest at {least:g}n. A mean hides how single "
+        f"sizes, from m = n on, differ: IP-12c. {_open_note(results)}",
     )
 
 
@@ -386,10 +398,7 @@ def measured_shape(results: Results, lonely: Results, seed: int) -> Measured:
     """Return what decides IP-12d."""
     rng, per, rows = streams.rng(seed, "bootstrap"), _per_feature(results), []
     for config, result in results.pairs():
-        count = np.asarray(result["count"])
-        picks = np.vstack([np.arange(count.shape[1]), rng.integers(count.shape[1], size=(DRAWS, count.shape[1]))])
-        means = count[:, picks].mean(-1)
-        rows.append((means[1:] / np.maximum(means[:1], 1e-9)).T - _expected(config, lonely, config["l1"])[1:])
+        rows.append(redrawn(np.asarray(result["count"]), rng) - _expected(config, lonely, config["l1"])[1:])
     squares = np.square(np.array(rows)).mean(-1)  # [config, draw]
     quantities = {}
     for name, chosen in ((PLENTY, per > 1.25), (SCARCE, per <= 1.25)):
@@ -404,13 +413,9 @@ def measured_shape(results: Results, lonely: Results, seed: int) -> Measured:
 def measured_independent(free: Results, lonely: Results, seed: int) -> Measured:
     """Return what decides IP-12e."""
     predicted = np.array([predicted_left(config, lonely) for config in free.configs])
-    rng, draws = streams.rng(seed, "bootstrap"), []
-    for result in free:
-        count = np.asarray(result["count"])
-        picks = np.vstack([np.arange(count.shape[1]), rng.integers(count.shape[1], size=(DRAWS, count.shape[1]))])
-        means = count[:, picks].mean(-1)
-        draws.append(means[1] / np.maximum(means[0], 1e-9))
-    left, centred = np.array(draws), predicted - predicted.mean()
+    rng = streams.rng(seed, "bootstrap")
+    left = np.array([redrawn(np.asarray(result["count"]), rng)[:, 0] for result in free])
+    centred = predicted - predicted.mean()
     quantities = {
         "mean of measured − predicted share": _interval((left - predicted[:, None]).mean(0)),
         "slope of measured on predicted share": _interval((centred[:, None] * left).sum(0) / (centred**2).sum()),
@@ -463,7 +468,7 @@ def _per_feature(results: Results) -> np.ndarray:
 
 def _open_note(results: Results) -> str:
     most = max(np.max(result["open"]) for result in results)
-    return f"at most {most:.2%} of the rows of a size have more than one weight at the end."
+    return f"At most {most:.2%} of the rows of a size have more than one weight at the end."
 
 
 def _scale(results: Results) -> str:

@@ -14,11 +14,10 @@ def figx_costs(table: pd.DataFrame) -> Figure:
     """Pairs of features on one neuron, divided by the number of features, when collisions cost otherwise, for two sizes
     and by sign: pairs of opposite signs with the paper's costs, none if opposite signs cost as much, both kinds when
     nothing costs, the same sign alone when the costs are exchanged. Diamonds count neurons; their levels are dashed."""
-    rows = plots.part(table, experiment="other costs, same start")
-    look, panels = plots.styles(rows), list(dict.fromkeys(rows["size"]))
+    look, panels = plots.styles(table), list(dict.fromkeys(table["size"]))
     fig, axes = plt.subplots(len(panels), 1, figsize=(8, 2.7 * len(panels)), sharex=True, squeeze=False)
     for ax, size in zip(axes[:, 0], panels, strict=True):
-        here = plots.part(rows, size=size)
+        here = plots.part(table, size=size)
         places = drawing.stacked(ax, plots.part(here, quantity=PAIRS), "network", look=look)
         neurons = plots.part(here, quantity=NEURONS, what="measured")
         neurons = neurons.assign(place=neurons["network"].map(places), series="polysemantic neurons, 95 % interval")
@@ -27,7 +26,7 @@ def figx_costs(table: pd.DataFrame) -> Figure:
         ax.set_xticks(list(places.values()), [f"{drawing.wrapped(n, 16)}" for n in places])
         ax.set(ylabel="per feature", ylim=(0, None))
         ax.set_title(size, fontsize=10, fontweight="normal")
-    fig.suptitle(_costs_title(rows), x=0.01, ha="left", fontweight="bold", fontsize=11)
+    fig.suptitle(_costs_title(table), x=0.01, ha="left", fontweight="bold", fontsize=11)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=3)
     return fig
 
