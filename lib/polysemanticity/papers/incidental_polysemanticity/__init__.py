@@ -41,8 +41,8 @@ FINDING = (
     "two neurons for every feature, {IP-01: polysemantic neurons at m = 2n | .1f} neurons serve two features, in "
     "{IP-04: networks whose surviving collisions all have opposite signs | .0%} of the networks only with opposite "
     "signs. Where sharing has a price, half of these pairs part at one that theory gives without a fitted number: "
-    "measured ÷ theory is {IP-12b: half-price ÷ law of a single size, smallest (not judged) | .1f} to "
-    "{IP-12b: half-price ÷ law of a single size, largest (not judged) | .1f} at single sizes. The "
+    "in the mean over n, measured ÷ theory is {IP-12b: smallest half-price ÷ law over m/n | .2f} to "
+    "{IP-12b: largest half-price ÷ law over m/n | .2f}. The "
     "published counts are up to {IP-03d: largest |count ÷ n²/4m − 1| of three ranges of m/n | .0%} off the law n²/4m, "
     "and interference is {IP-17a: time to sparsify ÷ time to decay, gradient flow | .0f} times faster than "
     "regularization, not slower.",
