@@ -53,6 +53,14 @@ def test_each_yields_the_same_one_at_a_time(toy_run):
         np.testing.assert_array_equal(result["values"], expected["values"])
 
 
+def test_a_worker_that_joblib_replaces_is_not_told_in_the_notebook():
+    program = "import warnings; from polysemanticity.engine import sweep; from joblib.externals.loky import process_executor as p; import inspect;"
+    program += "assert 'A worker stopped while some jobs were given' in inspect.getsource(p);"
+    program += "warnings.warn('A worker stopped while some jobs were given to the executor.'); warnings.warn('another')"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stderr
+    assert "another" in told and "A worker stopped" not in told.replace(program, "")
+
+
 def test_equal_tasks_are_computed_once(toy_run, tmp_path):
     results = sweep.run(toy_worker.draw, [CONFIGS[0], CONFIGS[0]], [0, 0], toy_run)
     assert calls(tmp_path) == 1

@@ -1,5 +1,7 @@
 """Trainings that are killed at any file operation go on from their last checkpoint to the same bits."""
 
+import importlib
+import inspect
 import shutil
 
 import injection
@@ -19,7 +21,8 @@ TRAININGS = [  # every loop that trains, by a worker that uses it
      CODERS | {"n_stops": 5, "noise": "gaussian", "rate": 0.4, "weight_decay": 0.1}),
     ("incidental_polysemanticity.winner_takes_all:trained", SMALL | {"arm": "dropout", "l1": 0.05, "time": 3.0}),
     ("incidental_polysemanticity.causes:costs", SMALL | {"l1": 0.3, "opposite": [0.0, 1.0], "same": [1.0, 1.0]}),
-    ("incidental_polysemanticity.necessity:autoencoder", SMALL | {"kind": "linear", "l1": 0.1, "n_steps": 40}),
+    ("incidental_polysemanticity.necessity:diagnosed",
+     {"l1": 0.1, "n_alone": 2, "n_free": 1, "n_inputs": 200, "n_pairs": 1, "n_seeds": 2, "n_steps": 60}),
     ("incidental_polysemanticity.noise:expected_flow", SMALL | {"n_neurons": 8, "sigma": 0.15, "n_steps": 60}),
     ("coding_theory_spectra.error_correction:kept", CODERS | CRITICS | {"task": "learnt"}),
     ("coding_theory_spectra.decoding:modular",
@@ -33,6 +36,14 @@ TRAININGS = [  # every loop that trains, by a worker that uses it
 @pytest.fixture(scope="module")
 def server():
     return injection.server()
+
+
+@pytest.mark.parametrize("place, settings", TRAININGS)
+def test_the_list_names_workers_and_their_settings(place, settings):
+    """The short suite kills only the first trainings of the list, so the others could be gone unnoticed."""
+    module, name = place.split(":")
+    worker = getattr(importlib.import_module(f"polysemanticity.papers.{module}"), name)
+    inspect.signature(worker).bind(seed=0, device="cpu", **settings)
 
 
 def test_kills_of_trainings(server, tmp_path, monkeypatch, rng, count, size):

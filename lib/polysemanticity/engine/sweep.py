@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -25,6 +26,9 @@ from polysemanticity.base import checkpoints, codedigest, paths, runtime
 from polysemanticity.base.checks import check
 from polysemanticity.base.results import Results
 from polysemanticity.engine import cluster, processes, store
+
+# joblib ends a worker that idled or has grown, and starts another: nothing that a reader of a notebook should see
+warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
 
 MOST_LOCKS = 500  # that one process holds at once: each is an open file
 POLL = 0.5  # seconds between two looks at what other runs are computing
