@@ -1,6 +1,9 @@
 # Sourced by run_all.sh and run_tests.sh: finds an environment that has everything, or makes .venv, and sets PYTHON.
 # An active conda or venv environment that can import all packages is used as it is; nothing is ever installed into it.
 
+# a container may forbid Python to keep compiled modules; every process would then compile torch anew, 20 seconds each
+unset PYTHONDONTWRITEBYTECODE
+
 wanted_packages() {  # the names to import; "test" adds what the tests need, "docs" what the site does
     echo numpy scipy pandas torch jaxtyping threadpoolctl tqdm filelock joblib psutil
     echo ipykernel IPython ipywidgets jupyterlab nbformat papermill traitlets \

@@ -141,7 +141,7 @@ class Settings:
 
     n_seeds: int = setting(3, "trainings per dropout rate; each splits the photographs anew", low=2, smoke=2)
     dropouts: tuple[float, ...] = setting(
-        (0.0, 0.2, 0.4, 0.6, 0.8), "dropout rates of the encoder", low=0, high=0.95, smoke=(0.0, 0.4, 0.8)
+        (0.0, 0.2, 0.4, 0.6, 0.8), "dropout rates of the encoder", low=0, high=0.95, smoke=(0.0, 0.4)
     )
     source: str = setting("photographs", "what is learnt", choices=("photographs", "cifar10"), paper="cifar10")
     folder: str = setting(
@@ -167,7 +167,7 @@ class Settings:
         1, "how much the stem reduces the image: 4 is the paper's ResNet18", choices=(1, 2, 4), paper=4
     )
     sizes: tuple[int, ...] = setting(
-        (192, 384, 768, 1536), "numbers of probe images n, ascending", low=DECADE_UNITS, smoke=(128, 144, 160, 192),
+        (192, 384, 768, 1536), "numbers of probe images n, ascending", low=DECADE_UNITS, smoke=(128, 160, 192),
         paper=(500, 1000, 2000, 4000),  # the stem has 802,816 units: 13 GB are held for 4,000 images, and no copy
     )  # fmt: skip
     n_frames: int = setting(256, "frames of the moving dot, one turn", low=8, smoke=32)
