@@ -11,7 +11,9 @@ from polysemanticity.papers.coding_theory_spectra import entropy
 @pytest.mark.parametrize("profile", config.PROFILES)
 def test_profiles_resolve(profile):
     cfg = config.resolve(paper.Config(), profile, {})
-    assert len(cfg.vision.sizes) == 4 and (cfg.vision.source == "cifar10") == (profile == "paper")
+    assert len(cfg.vision.sizes) == (3 if profile == "smoke" else 4) and (cfg.vision.source == "cifar10") == (
+        profile == "paper"
+    )
     assert (cfg.redundancy.n_codes, cfg.projected.n_paths) == ((2, 4) if profile == "smoke" else (10, 40))
 
 
