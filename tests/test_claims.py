@@ -63,6 +63,13 @@ def test_one_failing_quantity_fails_the_claim():
     assert claims.of_rule(rule, {"a": across, "b": inside}) == "unclear"
 
 
+def test_what_no_network_was_fit_to_show_is_not_tested(run):
+    """A quantity without any ends: too few networks have passed the gate."""
+    nothing = Estimate(1.0, -math.inf, math.inf)
+    assert judged(run, "TO-02", slope=nothing)["verdict"] == "not tested"
+    assert judged(run, "TO-02", slope=Estimate(1.0, 0.0, math.inf))["verdict"] != "not tested"
+
+
 def test_smoke_judges_nothing(run):
     row = judged(dataclasses.replace(run, profile="smoke"), "TO-02", slope=intervals.exact(1))
     assert row["verdict"] == "not tested" and "smoke" in row["note"]

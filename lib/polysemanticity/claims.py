@@ -107,7 +107,13 @@ def not_tested(claim_id: str, why: str, run: runtime.Run) -> Row:
 
 
 def verdict_of(claim: Claim, measured: Mapping[str, Estimate]) -> str:
-    """Return the verdict that a claim's rules give on what was measured."""
+    """Return the verdict that a claim's rules give on what was measured.
+
+    *Not tested* where a quantity of the rule has no ends at all: too few networks have passed the claim's gate.
+    """
+    ends = [measured[quantity][1:] for quantity in claim.rule if quantity in measured]
+    if any(low == -math.inf and high == math.inf for low, high in ends):
+        return NOT_TESTED
     outcome = of_rule(claim.rule, measured)
     if outcome != HOLDS and claim.corrected is not None and of_rule(claim.corrected, measured) == HOLDS:
         return CORRECTED

@@ -135,6 +135,15 @@ def row_of_extreme_mean(samples, least: bool = True) -> Estimate:
     return mean(rows[rows.mean(-1).argmin() if least else rows.mean(-1).argmax()])
 
 
+def extreme(estimates: Sequence[Estimate], largest: bool = True) -> Estimate:
+    """Return the largest (or smallest) of several values, with the largest (or smallest) of their ends.
+
+    These cover the largest of the true values if the intervals hold together: at a level of 1 − 0.05/k for k of them.
+    """
+    pick = max if largest else min
+    return Estimate(*(pick(float(estimate[end]) for estimate in estimates) for end in range(3)))
+
+
 def join(estimates: Sequence[Estimate]) -> Estimate:
     """Return estimates of single numbers as one estimate of arrays, in their order."""
     return Estimate(*np.array(estimates, dtype=float).reshape(-1, 3).T)

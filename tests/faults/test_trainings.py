@@ -19,7 +19,7 @@ TRAININGS = [  # every loop that trains, by a worker that uses it
     ("incidental_polysemanticity.noise:noisy_counts", SMALL | {"sigma": 0.1, "time": 5.0}),
     ("coding_theory_spectra.dense_autoencoders:on_features",
      CODERS | {"n_stops": 5, "noise": "gaussian", "rate": 0.4, "weight_decay": 0.1}),
-    ("incidental_polysemanticity.winner_takes_all:trained", SMALL | {"arm": "dropout", "l1": 0.05, "time": 3.0}),
+    ("incidental_polysemanticity.winner_takes_all:trained", SMALL | {"l1": 0.05, "n_steps": 20}),
     ("incidental_polysemanticity.causes:costs", SMALL | {"l1": 0.3, "opposite": [0.0, 1.0], "same": [1.0, 1.0]}),
     ("incidental_polysemanticity.necessity:diagnosed",
      {"l1": 0.1, "n_alone": 2, "n_free": 1, "n_inputs": 200, "n_pairs": 1, "n_seeds": 2, "n_steps": 60}),

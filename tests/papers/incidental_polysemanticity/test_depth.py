@@ -1,6 +1,4 @@
-"""Two hidden layers: the worker at the smallest sizes, and planted verdicts."""
-
-import math
+"""Several hidden layers: the workers at the smallest sizes, and planted verdicts."""
 
 import numpy as np
 import pytest
@@ -8,10 +6,10 @@ import pytest
 from polysemanticity import claims, incidental, plots
 from polysemanticity.base import runtime
 from polysemanticity.base.results import Results
-from polysemanticity.papers.incidental_polysemanticity import causes, depth
+from polysemanticity.papers.incidental_polysemanticity import depth, figures
 
 CALL = {"seed": 0, "device": "cpu"}
-TOY = {**CALL, "n_features": 8, "n_neurons": 16, "l1": 0.3}
+SETTINGS = depth.Settings(n_seeds=400)
 
 
 @pytest.fixture(autouse=True)
@@ -21,58 +19,78 @@ def one_thread():
         yield
 
 
-@pytest.mark.parametrize("kind", depth.KINDS)
-def test_two_layers_keep_their_features(kind):
-    result = depth.two_layers(**{**TOY, "n_features": 6, "n_neurons": 12}, n_seeds=3, kind=kind)
-    assert result["count"].shape == result["same"].shape == (2, 3)
-    assert kind.startswith("ReLU") or result["kept"].min() >= 5
+@pytest.mark.parametrize("arm", depth.INTERVENTIONS)
+def test_tied_networks_learn_one_hot_codes(arm):
+    result = depth.linear(**CALL, n_features=6, n_neurons=12, l1=0.3, n_seeds=3, arm=arm)
+    assert result["count"].shape == result["winners"].shape == (2, 3) and result["above"].shape == (3,)
+    assert (result["error"] < depth.GATE).all() and (result["in_use"][0] < 1.8).all()
 
 
-def test_an_unknown_kind_is_named():
-    with pytest.raises(ValueError, match="kind = 'cubic': allowed is one of linear, l1 on weights"):
-        depth.two_layers(**TOY, n_seeds=2, kind="cubic")
+def test_untied_networks_learn():
+    result = depth.feedforward(**CALL, n_features=5, n_neurons=10, n_layers=2, l1=0.01, n_seeds=3, n_steps=600)
+    assert result["count"].shape == result["shuffled"].shape == (2, 3) and np.median(result["error"]) < depth.GATE
 
 
-def test_sharing_a_path_pays():
-    alone, shared = (depth.path_objective(0.05, share) for share in (False, True))
-    assert shared < alone < 0.1
-    # to first order the weights stay at one and the taxes are 2 and √2 (the weights' product is one) times l1
-    assert alone == pytest.approx(0.1, rel=0.02) and shared == pytest.approx(0.05 * math.sqrt(2), rel=0.02)
+def planted(factor=1.0, error=0.01, above=0.8, **factors):
+    """Results with these multiples of the exact count, for all networks or for some interventions by their names."""
+    rng = np.random.default_rng(0)
 
+    def result(config, n_layers, factor):
+        exact = incidental.expected_polysemantic(config["n_features"], config["n_neurons"])
+        count = rng.poisson(factor * exact, (n_layers, 400))
+        others = {name: count + 1.0 for name in ("winners", "shuffled", "in_use")}
+        errors = np.full(400, error)
+        return {"count": count, **others, "error": errors, "above": rng.binomial(count[0], above)}
 
-def planted(power, factor):
-    """Results whose counts go as the exact count at m = 64 times a factor, and as m to a power."""
-    configs = depth.networks(depth.Settings(n_seeds=400), causes.Settings())
-    rng, rows = np.random.default_rng(0), []
-    for config in configs:
-        mean = factor * incidental.expected_polysemantic(16, 64) * (config["n_neurons"] / 64) ** power
-        count = rng.poisson(mean, (2, 400))
-        rows.append({"count": count, "opposite": count, "same": 0 * count, "kept": np.full(400, 12)})
-    return Results(configs, rows)
+    feed = [result(c, c["n_layers"], factor) for c in depth.untied(SETTINGS)]
+    lines = [result(c, 2, factors.get(c["arm"], factor)) for c in depth.tied(SETTINGS)]
+    return Results(depth.untied(SETTINGS), feed), Results(depth.tied(SETTINGS), lines)
 
 
 @pytest.mark.parametrize(
-    ("power", "factor", "verdict"), [(-1.0, 1.0, claims.HOLDS), (-0.1, 1.0, claims.FAILS), (-1.0, 5.0, claims.FAILS)]
+    ("factor", "error", "verdict"),
+    [
+        (1.0, 0.01, claims.HOLDS),
+        (0.2, 0.01, claims.CORRECTED),
+        (2.0, 0.01, claims.FAILS),
+        (1.0, 0.5, claims.NOT_TESTED),
+    ],
 )
-def test_planted_layers_are_judged_rightly(power, factor, verdict):
-    measured = depth.measured(planted(power, factor), seed=0)
-    assert claims.verdict_of(depth.CLAIMS["IP-11"], measured.quantities) == verdict
-    assert measured.scale.startswith("n = 16, m = 16, 32, 64 in each")
+@pytest.mark.parametrize("n_layers", [2, 3])
+def test_planted_layers_are_judged_rightly(factor, error, verdict, n_layers):
+    measured = depth.measured(planted(factor, error)[0], n_layers)
+    claim = depth.CLAIMS["IP-11a" if n_layers == 2 else "IP-11b"]
+    assert claims.verdict_of(claim, measured.quantities) == verdict
+    assert "m = 64, 128" in measured.scale
 
 
-def test_the_tables_have_every_kind_in_both_layers():
-    results = planted(-1.0, 2.0)
-    table = depth.table(results)
+@pytest.mark.parametrize(("factor", "verdict"), [(1.0, claims.HOLDS), (3.0, claims.CORRECTED), (0.3, claims.FAILS)])
+def test_planted_linear_layers_are_judged_rightly(factor, verdict):
+    measured = depth.measured_linear(planted(factor)[1])
+    assert claims.verdict_of(depth.CLAIMS["IP-11c"], measured.quantities) == verdict
+
+
+@pytest.mark.parametrize(
+    ("untaxed", "held", "above", "verdict"),
+    [
+        (3.0, 1.2, 0.8, claims.HOLDS),
+        (1.0, 1.2, 0.8, claims.FAILS),
+        (3.0, 3.0, 0.8, claims.FAILS),
+        (3.0, 1.2, 0.5, claims.FAILS),
+    ],
+)
+def test_planted_gains_are_judged_rightly(untaxed, held, above, verdict):
+    arms = {"onward weights untaxed": untaxed, "gains held equal": held}
+    measured = depth.measured_gains(planted(5.0, above=above, **arms)[1])
+    assert claims.verdict_of(depth.CLAIMS["IP-11d"], measured.quantities) == verdict
+
+
+def test_the_tables_have_every_layer_and_can_be_drawn():
+    results = planted(2.0)
+    table = depth.table(*results)
     plots.check_tidy(table)
-    seen = plots.part(table, what="measured", layer="second")
-    assert list(dict.fromkeys(seen["series"])) == list(depth.KINDS) and len(seen) == 3 * len(depth.KINDS)
-    law = plots.part(table, what="corrected", layer="first")["polysemantic neurons per network"]
-    assert list(law) == pytest.approx([incidental.expected_polysemantic(16, m) for m in (16, 32, 64)])
-    rows = depth.by_kind(results)
-    assert list(rows["first layer ÷ exact count, m = 64"]) == pytest.approx([2.0] * 5, rel=0.15)
-    assert list(rows["share of features lost"]) == [0.25] * 5
-
-
-def test_the_losses_of_paths_are_named():
-    alone, shared = depth.path_losses(0.05).values()
-    assert (alone, shared) == (depth.path_objective(0.05, False), depth.path_objective(0.05, True))
+    assert len(plots.part(table, series="3 ReLU layers, untied, third layer")) == 3
+    assert set(plots.part(table, arm="law of one layer")["value"]) == {1.0}
+    figures.figx_depth(table)
+    rows = depth.by_layer(*results)
+    assert len(rows) == 1 + 2 + 3 + 2 * len(depth.INTERVENTIONS)

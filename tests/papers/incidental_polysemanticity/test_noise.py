@@ -1,4 +1,4 @@
-"""The workers on noise, penalties and other winner-take-all forces, at the smallest sizes and on known answers."""
+"""The workers on noise and penalties, at the smallest sizes and on known answers."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ import torch
 from polysemanticity import claims, incidental, plots
 from polysemanticity.base import runtime, streams
 from polysemanticity.base.results import Results
-from polysemanticity.incidental import hidden_noise, toy_networks
-from polysemanticity.papers.incidental_polysemanticity import noise, penalties, winner_takes_all
+from polysemanticity.incidental import hidden_noise
+from polysemanticity.papers.incidental_polysemanticity import noise, penalties
 
 CALL = {"seed": 0, "device": "cpu"}
 SIZE = {"n_features": 6, "n_neurons": 12}
@@ -84,38 +84,6 @@ def test_l2_leaves_encodings_dense_and_l1_does_not():
 def test_rotation_is_a_symmetry_without_l1_only():
     turned = penalties.rotated(**CALL, **SIZE, l1=0.1, n_seeds=3, time=30.0)
     assert turned["without"].max() < 1e-10 and turned["with"].min() > 0.1
-
-
-@pytest.mark.parametrize("arm", winner_takes_all.ARMS)
-def test_every_force_lowers_its_loss(arm):
-    start = incidental.initial_weights(6, 12, streams.batch_seeds(0, 3)).float()
-    before = winner_takes_all.loss(arm, streams.generator(0, "dropout"))(start)
-    result = winner_takes_all.trained(**CALL, **SIZE, arm=arm, l1=0.1, n_seeds=3, time=30.0)
-    assert (result["task"] < before.numpy()).all()
-    assert ((result["participation"] > 1 / 12 - 1e-6) & (result["participation"] <= 1 + 1e-6)).all()
-
-
-def test_codes_of_known_weights():
-    weights = torch.tensor([[[3.0, -4.0, 0.0, 1.0]]])
-    assert winner_takes_all.codes(weights, "top-1").tolist() == [[[0.0, -4.0, 0.0, 0.0]]]
-    assert winner_takes_all.codes(weights, "l1") is weights
-    assert float(winner_takes_all.codes(weights, "softmax").sum()) == pytest.approx(1)
-    for arm in ("layer norm", "reward on fourth norm"):
-        assert float(winner_takes_all.codes(weights, arm).norm()) == pytest.approx(1)
-    assert float(winner_takes_all.codes(weights, "layer norm").sum()) == pytest.approx(0, abs=1e-6)
-
-
-def test_dropout_taxes_the_fourth_norm():
-    weights = 0.5 * torch.eye(4)[None].expand(200_000, 4, 4)
-    value = winner_takes_all.loss("dropout", streams.generator(0, "dropout"), rate=0.2)(weights)
-    clean = winner_takes_all.loss("nothing", None)(weights[:1])
-    tax = 0.25 * float(toy_networks.participation(weights[0]).sum()) * 0.5**4  # rate / (1 − rate) Σ w⁴
-    assert float(value.mean() - clean) == pytest.approx(tax, abs=0.004)  # four standard errors
-
-
-def test_every_arm_has_a_prediction():
-    assert set(winner_takes_all.ARMS) | {"bipolar noise"} == set(winner_takes_all.PREDICTIONS)
-    assert not any(shared and not sparse for sparse, shared in winner_takes_all.PREDICTIONS.values())
 
 
 def test_steps_of_several_lengths_cover_the_same_time():

@@ -2,58 +2,85 @@
 
 import numpy as np
 import pytest
+import torch
 
 from polysemanticity import claims, incidental, plots
 from polysemanticity.base.results import Results
 from polysemanticity.papers.incidental_polysemanticity import penalties
 
-SETTINGS = penalties.Settings()
-EXACT = incidental.expected_polysemantic(32, 64)
-DENSE = 3 / 66
+SETTINGS = penalties.Settings(n_seeds=60)
+EXACT = incidental.expected_polysemantic(24, 48)
+DENSE = 3 / 50
 
 
-def planted(of_l2=DENSE, count=4, same=0):
-    """Results in which l2 has this participation, and sparse arms this count of neurons and of pairs of one sign."""
-    configs, rows = penalties.arms(SETTINGS), []
+def planted(of_l2=DENSE, root=0.8, same=0, task=0.1, spread_of_l2=6.0):
+    """Results in which l2 has this participation, √|w| this multiple of the exact count, and sparse arms this many
+    pairs of one sign; overlaps and features per neuron under l2 are a multiple of those under l1."""
+    rows, rng = [], np.random.default_rng(0)
     spread, ones = np.linspace(0.99, 1.01, SETTINGS.n_seeds), np.ones(SETTINGS.n_seeds, int)
-    for config in configs:
+    for config in penalties.arms(SETTINGS):
         dense = config["strength"] == 0 or config["penalty"] == "l2"
         sparse = of_l2 if config["penalty"] == "l2" else DENSE if dense else 1.0
-        opposite = 0 if dense else count - same
+        times = root if config["penalty"] == "root" else 1.0
+        count = 0 * ones if dense else rng.poisson(times * EXACT, SETTINGS.n_seeds)
         rows.append(
             {
                 "participation": sparse * spread if dense else spread**0,
                 "norm": spread,
                 "dead": 0 * ones,
-                "count": (0 if dense else count) * ones,
-                "opposite": opposite * ones,
+                "count": count,
+                "opposite": count,
                 "same": (0 if dense else same) * ones,
+                "task": task * spread,
+                "squared": spread[::-1],
+                **dict.fromkeys(("absolute", "per_neuron"), spread_of_l2 * spread[::-1] if dense else spread),
             }
         )
-    return Results(configs, rows)
+    return Results(penalties.arms(SETTINGS), rows)
+
+
+JUDGES = {
+    "IP-08a": penalties.measured_dense,
+    "IP-08b": penalties.measured_corner,
+    "IP-08c": penalties.measured_sigmoid,
+    "IP-08d": penalties.measured_l2,
+}
 
 
 @pytest.mark.parametrize(
-    ("truth", "verdict"),
-    [({}, claims.HOLDS), ({"of_l2": 0.5}, claims.FAILS), ({"count": 1}, claims.FAILS), ({"same": 2}, claims.FAILS)],
+    ("claim", "truth", "verdict"),
+    [
+        *((name, {}, claims.HOLDS) for name in ("IP-08a", "IP-08b", "IP-08c")),
+        *((name, {"task": 0.9}, claims.NOT_TESTED) for name in ("IP-08b", "IP-08c", "IP-08d")),
+        ("IP-08a", {"of_l2": 0.5}, claims.FAILS),
+        ("IP-08b", {"root": 0.2}, claims.FAILS),
+        ("IP-08c", {"same": 2}, claims.FAILS),
+        ("IP-08d", {}, claims.CORRECTED),
+        ("IP-08d", {"spread_of_l2": 1.5}, claims.FAILS),
+    ],
 )
-def test_planted_arms_are_judged_rightly(truth, verdict):
-    measured = penalties.measured(planted(**truth))
-    assert claims.verdict_of(penalties.CLAIMS["IP-08"], measured.quantities) == verdict
-    assert measured.scale.startswith("n = 32, m = 64") and "32 networks" in measured.scale
+def test_planted_arms_are_judged_rightly(claim, truth, verdict):
+    measured = JUDGES[claim](planted(**truth))
+    assert claims.verdict_of(penalties.CLAIMS[claim], measured.quantities) == verdict
+    assert measured.scale.startswith("n = 24, m = 48") and "60 networks" in measured.scale
+
+
+def test_overlaps_of_known_weights():
+    weights = torch.tensor([[[1.0, 0.0], [-2.0, 0.0], [0.0, 3.0]]])
+    found = {name: float(value[0]) for name, value in penalties.overlaps(weights).items()}
+    assert found["squared"] == found["absolute"] == pytest.approx(2 / 3)
+    assert found["per_neuron"] == pytest.approx((25 / 17 + 1) / 2)
 
 
 def test_the_tables_have_every_arm():
     table = penalties.table(planted(same=1))
     plots.check_tidy(table)
     names = [name for name, *_ in penalties.ARMS]
-    pairs = plots.part(table, series="opposite signs")
-    assert list(pairs["penalty"]) == names and list(pairs["value"]) == [0, 0, 0, *[3] * 7]
-    assert list(plots.part(table, series="all pairs")["value"]) == [0, 0, 0, *[4] * 7]
+    assert list(plots.part(table, series="opposite signs")["penalty"]) == names
+    assert list(plots.part(table, series="same sign")["value"]) == [0, 0, *[1] * 6]
     assert plots.part(table, series="exact count")["value"].item() == pytest.approx(EXACT)
     assert plots.part(table, series="Gaussian rows")["value"].item() == pytest.approx(DENSE)
-    rows = penalties.by_arm(planted())
-    assert list(rows["penalty"]) == names and list(rows["polysemantic neurons"])[3] == 4
+    assert list(penalties.by_arm(planted())["penalty"]) == names
 
 
 def test_a_rounding_error_is_a_power_of_ten():

@@ -81,4 +81,5 @@ class Config:
     depth: depth.Settings = family(depth.Settings)
     cooccurrence: cooccurrence.Settings = family(cooccurrence.Settings)
     necessity: necessity.Settings = family(necessity.Settings)
+    winner_takes_all: winner_takes_all.Settings = family(winner_takes_all.Settings)
     limits: limits.Settings = family(limits.Settings)

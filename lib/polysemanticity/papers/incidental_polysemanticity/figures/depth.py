@@ -1,31 +1,53 @@
 """The figure of the family `depth`, from its table."""
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from polysemanticity import plots
 
-M, NEURONS = "neurons m per layer", "polysemantic neurons per network"
+X = "neurons per feature"
+TICKS = (0, 0.25, 0.5, 1, 2, 4, 6, 8)
 
 
 def figx_depth(table: pd.DataFrame) -> Figure:
-    """Polysemantic neurons of the first and the second hidden layer against the number of neurons on a logarithmic
-    axis. Linear layers lie far above the law of a single layer and fall slowly, less far above it where the second
-    layer starts as the identity. ReLU layers with the regularization on weights fall steeply, below the law; with it
-    on activations they lie above the law too."""
-    fig, axes = plt.subplots(1, 2, figsize=(10.5, 5.2), sharey=True)
-    look = plots.styles(table)
-    for ax, (layer, rows) in zip(axes, table.groupby("layer", sort=False), strict=True):
-        ax.set(xscale="log")
-        plots.lines(ax, plots.part(rows, what=["corrected", "control"]), M, y=NEURONS, look=look)
-        seen = plots.part(rows, what="measured")
-        plots.points(ax, seen, M, y=NEURONS, look=look, dodge=0.03, joined=True)
-        ax.set(xlabel=M, title=f"{layer.capitalize()} hidden layer", ylim=(0, None))
-        ax.set_xticks(sorted(set(rows[M])), [f"{m}" for m in sorted(set(rows[M]))])
-        ax.minorticks_off()
-    axes[0].set_ylabel(NEURONS)
-    axes[1].set_ylabel("")
-    handles, labels = axes[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=2)
+    """Polysemantic neurons divided by the law of one layer, against neurons per feature, for the layers of deeper
+    networks, on a square-root axis. Linear tied layers rise far above the law, those with equal onward gains stay near
+    it, and layers of ReLU networks lie below it."""
+    fig, ax = plt.subplots(figsize=(8, 4.6))
+    look = plots.styles(table, "arm")
+    labels = []
+    for arm, rows in table.groupby("arm", sort=False):
+        for _, line in rows.groupby("series", sort=False):
+            style = {**look[arm], **({"marker": "none"} if rows["what"].iloc[0] != "measured" else {})}
+            ax.plot(line[X], line["value"], **style)
+            ends = line.dropna(subset=["low", "high"])
+            ax.vlines(ends[X], ends["low"].clip(lower=0), ends["high"], color=style["color"], linewidth=1)
+        last = rows[rows[X] == rows[X].max()]["value"]
+        labels.append((float(last.mean()), arm, look[arm]["color"]))
+    ax.set(xscale="log", xlabel="neurons per feature in each hidden layer, m/n", xlim=(0.92, 4.2))
+    ax.set_yscale("function", functions=(lambda y: np.sqrt(np.clip(y, 0, None)), np.square))
+    top = float(table[["value", "high"]].max().max())
+    ax.set(ylim=(0, 1.05 * top), ylabel="polysemantic neurons ÷ law of one layer\n(bars: 95 % over networks)")
+    ax.set_yticks([tick for tick in TICKS if tick <= top])
+    sizes = sorted(set(table[X]))
+    ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
+    ax.minorticks_off()
+    height = 0.0
+    for value, arm, color in sorted(labels):
+        height = max(np.sqrt(max(value, 0)), height + 0.048 * np.sqrt(1.05 * top))
+        ax.annotate(arm, (sizes[-1], height**2), xytext=(9, 0), textcoords="offset points", color=color, fontsize=9.5,
+                    va="center", annotation_clip=False)  # fmt: skip
+        height = float(height)
+    ax.set_title(_finding(table))
     return fig
+
+
+def _finding(table: pd.DataFrame) -> str:
+    """Where the layers of ReLU networks and of the linear network lie at the largest m."""
+    last = table[table[X] == table[X].max()]
+    rectified = last[last["arm"].str.contains("ReLU")]["value"].max()
+    linear = last[last["arm"].str.startswith("2 linear")]["value"].max()
+    places = ["above" if value > 1.3 else "below" if value < 0.7 else "at" for value in (rectified, linear)]
+    return f"No law for depth: ReLU layers end {places[0]} it, linear ones {places[1]} it"

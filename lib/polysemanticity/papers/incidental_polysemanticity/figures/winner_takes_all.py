@@ -5,46 +5,64 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from polysemanticity import plots
-from polysemanticity.papers.incidental_polysemanticity.figures import drawing
 
-SPARSE, SHARED = "participation of the codes", "polysemantic neurons ÷ exact count"
-BESIDE = {  # where the name of a force stands, in points from its mark
-    "nothing": (24, 10),
-    "layer norm": (24, 28),
-    "AdamW": (-34, 40),
-    "dropout": (-4, 22),
-    "l1": (-58, 0),
-    "reward on fourth norm": (-150, -14),
-    "top-1": (-50, 0),
-    "softmax": (-24, 30),
-    "bipolar noise": (-110, 12),
-}
+USED, SHARED = "neurons in use per feature", "polysemantic neurons ÷ exact count"
 
 
 def figx_winner_takes_all(table: pd.DataFrame) -> Figure:
-    """Networks with different forces on the hidden layer, by participation of their codes and by the number of
-    polysemantic neurons relative to the exact count. l1, a reward on the fourth norm and top-1 are sparse and share
-    neurons; bipolar noise and softmax are sparse without sharing; the others are neither."""
-    fig, ax = plt.subplots(figsize=(9, 4.8))
-    look = plots.styles(table)
-    ax.set(xscale="log")
-    seen = plots.part(table, what="measured")
-    wide = seen.pivot(index=["series", "force"], columns="quantity", values=["value", "low", "high"]).reset_index()
-    for series, rows in wide.groupby("series"):
-        middle, low, high = (rows[end] for end in ("value", "low", "high"))
-        errors = {
-            axis: [middle[name] - low[name], high[name] - middle[name]]
-            for axis, name in (("xerr", SPARSE), ("yerr", SHARED))
-        }
-        style = {**look[series], "marker": "o", "linestyle": "none", "capsize": 2}
-        ax.errorbar(middle[SPARSE], middle[SHARED], **errors, label=series, **style)
-    drawing.levels(ax, plots.part(table, what="corrected"), look=look)
-    arrow = {"arrowstyle": "-", "linewidth": 0.6, "alpha": 0.4}
-    for force, x, y in zip(wide["force"], wide["value"][SPARSE], wide["value"][SHARED], strict=True):
-        ax.annotate(force, (x, y), xytext=BESIDE[force], textcoords="offset points", fontsize=9, arrowprops=arrow)
-    ax.set(xlabel=f"{SPARSE}: 1 is one neuron for each feature", ylabel=SHARED, title="Two readouts of nine forces")
-    ax.set(xlim=(0.018, 1.25), ylim=(-0.1, None))
-    ax.set_xticks([0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.02", "0.05", "0.1", "0.2", "0.5", "1"])
-    ax.minorticks_off()
-    ax.legend(loc="upper left", bbox_to_anchor=(0.1, 0.98))
+    """Left: how many neurons a feature uses, for six activation functions with two neurons for every feature, at the
+    start (crosses) and at the end of training without and with the regularization, with and without LayerNorm. Right:
+    polysemantic neurons of the same networks relative to the exact count. Softmax alone uses fewer neurons than at the
+    start; with the regularization all functions use about one, and linear codes share neurons."""
+    seen = table[table["neurons per feature"] == 2]
+    look = plots.styles(seen[seen["what"] == "measured"], "arm")
+    fig, panels = plt.subplots(1, 2, figsize=(8, 5), sharey=True)
+    names = list(dict.fromkeys(seen["activation"]))
+    arms = list(dict.fromkeys(seen["arm"]))
+    for ax, quantity in zip(panels, (USED, SHARED), strict=True):
+        for k, arm in enumerate(arms):
+            rows = plots.part(seen, arm=arm, quantity=quantity)
+            place = pd.Series([names.index(name) for name in rows["activation"]]) + 0.19 * (k - 1.5)
+            grey = {"color": plots.CONTROL}
+            for y, (_, row) in zip(place, rows.iterrows(), strict=True):
+                style = {**look.get(arm, {"marker": "o"}), **(grey if row["what"] == "control" else {})}
+                ends = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
+                ax.errorbar([row["value"]], [y], xerr=ends, linestyle="none", capsize=2, markersize=5,
+                            color=style["color"], marker=style["marker"])  # fmt: skip
+                if quantity == USED:
+                    ax.plot([row["start"], row["value"]], [y, y], color=style["color"], linewidth=0.8, alpha=0.6)
+                    ax.plot([row["start"]], [y], marker="x", color=style["color"], markersize=4)
+            ax.errorbar([], [], xerr=[], linestyle="none", capsize=2, label=arm, color=look[arm]["color"],
+                        marker=look[arm]["marker"])  # fmt: skip
+        ax.set_yticks(range(len(names)), names)
+        ax.grid(False, axis="y")
+        for edge in range(1, len(names)):
+            ax.axhline(edge - 0.5, color="#E4E4E4", linewidth=0.8)
+    left, right = panels
+    left.plot([], [], marker="x", color="#1A1A1A", linestyle="none", markersize=4, label="at the start")
+    left.set(xscale="log", xlabel=f"{USED} (1: one-hot)", title="Sparse?", ylim=(len(names) - 0.5, -0.5))
+    left.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+    left.minorticks_off()
+    right.axvline(1, **plots.ROLES["corrected"], label="exact count of one-hot codes")
+    right.set(xlabel=SHARED, title="Shared?", xlim=(-0.15, None))
+    handles, labels = left.get_legend_handles_labels()
+    more = right.get_legend_handles_labels()
+    handles, labels = [*handles, more[0][-1]], [*labels, more[1][-1]]
+    labels = [f"{text}, 95 %" if text in arms else text for text in labels]
+    fig.legend(handles, labels, loc="outside lower center", ncols=3)
+    fig.suptitle(_finding(seen), x=0.02, ha="left", fontsize=11, fontweight="bold")
     return fig
+
+
+def _finding(seen: pd.DataFrame) -> str:
+    """Which functions lower the neurons in use in training without l1, and which codes share neurons with it."""
+    used = plots.part(seen, quantity=USED, arm="no l1")
+    fewer = used[used["high"] < 0.9 * used["start"]]["activation"]
+    shared = plots.part(seen, quantity=SHARED, arm="l1")
+    kept = shared[shared["low"] > 0.1]["activation"]
+    return f"Without l1 training concentrates {_list(fewer)} codes; with it {_list(kept)} codes share neurons"
+
+
+def _list(names) -> str:
+    names = list(names)
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0] if names else "no"
