@@ -72,7 +72,7 @@ def test_task_loss_of_each_output():
 
 
 def test_l2_leaves_encodings_dense_and_l1_does_not():
-    config = {**SIZE, "n_seeds": 4, "time": 100.0, "output": "relu"}
+    config = {**SIZE, "n_seeds": 4, "first": 0, "time": 100.0, "output": "relu"}
     flat = penalties.penalized(**CALL, **config, penalty="l2", strength=0.1)
     sparse = penalties.penalized(**CALL, **config, penalty="l1", strength=0.1)
     assert flat["participation"].max() < 0.4 and sparse["participation"].min() > 0.95

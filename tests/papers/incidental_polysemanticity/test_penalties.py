@@ -8,7 +8,7 @@ from polysemanticity import claims, incidental, plots
 from polysemanticity.base.results import Results
 from polysemanticity.papers.incidental_polysemanticity import penalties
 
-SETTINGS = penalties.Settings(n_seeds=60)
+SETTINGS = penalties.Settings(n_seeds=60, n_counted=60)
 EXACT = incidental.expected_polysemantic(24, 48)
 DENSE = 3 / 50
 
@@ -16,9 +16,18 @@ DENSE = 3 / 50
 def planted(of_l2=DENSE, root=0.8, same=0, task=0.1, spread_of_l2=6.0):
     """Results in which l2 has this participation, √|w| this multiple of the exact count, and sparse arms this many
     pairs of one sign; overlaps and features per neuron under l2 are a multiple of those under l1."""
+    return of(penalties.arms(SETTINGS), of_l2, root, same, task, spread_of_l2)
+
+
+def counted(of_l2=DENSE, root=0.8, same=0, task=0.1, spread_of_l2=6.0):
+    """The same for the arms of which more networks are counted."""
+    return of(penalties.counted(SETTINGS), of_l2, root, same, task, spread_of_l2)
+
+
+def of(configs, of_l2, root, same, task, spread_of_l2):
     rows, rng = [], np.random.default_rng(0)
     spread, ones = np.linspace(0.99, 1.01, SETTINGS.n_seeds), np.ones(SETTINGS.n_seeds, int)
-    for config in penalties.arms(SETTINGS):
+    for config in configs:
         dense = config["strength"] == 0 or config["penalty"] == "l2"
         sparse = of_l2 if config["penalty"] == "l2" else DENSE if dense else 1.0
         times = root if config["penalty"] == "root" else 1.0
@@ -36,14 +45,14 @@ def planted(of_l2=DENSE, root=0.8, same=0, task=0.1, spread_of_l2=6.0):
                 **dict.fromkeys(("absolute", "per_neuron"), spread_of_l2 * spread[::-1] if dense else spread),
             }
         )
-    return Results(penalties.arms(SETTINGS), rows)
+    return Results(configs, rows)
 
 
 JUDGES = {
-    "IP-08a": penalties.measured_dense,
-    "IP-08b": penalties.measured_corner,
-    "IP-08c": penalties.measured_sigmoid,
-    "IP-08d": penalties.measured_l2,
+    "IP-08a": lambda **truth: penalties.measured_dense(planted(**truth)),
+    "IP-08b": lambda **truth: penalties.measured_corner(planted(**truth), counted(**truth)),
+    "IP-08c": lambda **truth: penalties.measured_sigmoid(counted(**truth)),
+    "IP-08d": lambda **truth: penalties.measured_l2(planted(**truth)),
 }
 
 
@@ -60,7 +69,7 @@ JUDGES = {
     ],
 )
 def test_planted_arms_are_judged_rightly(claim, truth, verdict):
-    measured = JUDGES[claim](planted(**truth))
+    measured = JUDGES[claim](**truth)
     assert claims.verdict_of(penalties.CLAIMS[claim], measured.quantities) == verdict
     assert measured.scale.startswith("n = 24, m = 48") and "60 networks" in measured.scale
 
@@ -87,3 +96,9 @@ def test_a_rounding_error_is_a_power_of_ten():
     found = penalties.of_rotation({"without": np.array([2e-13, 3e-14]), "with": np.array([0.4, 0.6])})
     assert found["without a penalty"] == "below 1e-12" and found["with l1"].value == pytest.approx(0.5)
     assert penalties.of_rotation({"without": np.zeros(2), "with": np.ones(2)})["without a penalty"] == "below 1e-16"
+
+
+def test_more_networks_are_counted_of_the_arms_that_are_named():
+    configs = penalties.counted(SETTINGS)
+    assert [penalties._name(config) for config in configs] == list(penalties.COUNTED)
+    assert {config["first"] for config in configs} == {penalties.AGAIN} and penalties.AGAIN > penalties.FRESH + 1000

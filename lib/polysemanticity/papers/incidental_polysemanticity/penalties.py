@@ -18,7 +18,7 @@ from polysemanticity.intervals import Estimate
 from polysemanticity.papers.incidental_polysemanticity import causes
 
 STEP = 0.05
-FRESH = 40_000  # number of the first network; earlier runs used those below
+FRESH, AGAIN = 40_000, 50_000  # numbers of first networks; earlier runs used those below
 
 GATE, PASSING = 0.5, 0.75  # task loss ÷ that of W = 0; share of networks that must be below it
 # name, output, penalty, strength
@@ -32,6 +32,7 @@ ARMS = (
     ("sigmoid(4z−2), l1, 0.05", "sharp sigmoid", "l1", 0.05),
     ("sigmoid(4z−2), l1, 0.3", "sharp sigmoid", "l1", 0.3),
 )
+COUNTED = ("√|w|, 0.02", "sigmoid(4z−2), l1, 0.3")  # arms of which more networks are counted
 _GATED = "task loss below half that of W = 0; three networks in four at least"
 
 CLAIMS: dict[str, Claim] = {
@@ -69,7 +70,8 @@ CLAIMS: dict[str, Claim] = {
             "is the law with its known deficit and what twelve networks scatter."
         ),
         whose="ours",
-        known="32 networks at n = 32, m = 64 had 1.0, 0.98 and 0.82; sixteen at n = 20, m = 50 the same",
+        known="32 networks at n = 32, m = 64 had 1.0, 0.98 and 0.82; sixteen at n = 20, m = 50 the same. Twelve of "
+        "this size left the count unclear, 0.52 in [0.37, 0.66]; it is judged on forty others, by the same rule",
         gate=_GATED,
         figure="figx_penalties",
     ),
@@ -88,7 +90,8 @@ CLAIMS: dict[str, Claim] = {
             "wider than for √|w|, as the slope at zero is not zero and negative products are even rewarded."
         ),
         whose="open question",
-        known="32 networks at n = 32, m = 64 had 1.0 and 0.9; sixteen at n = 20, m = 50 the same",
+        known="32 networks at n = 32, m = 64 had 1.0 and 0.9; sixteen at n = 20, m = 50 the same. Twelve of this size "
+        "left both unclear, 1.0 in [0.85, 1.0] and 0.63 in [0.31, 0.95]; forty others are judged, by the same rule",
         gate=_GATED,
         figure="figx_penalties",
     ),
@@ -127,6 +130,7 @@ class Settings:
 
     n_features: int = setting(24, "features n, on twice as many neurons", low=4, smoke=8)
     n_seeds: int = setting(12, "networks per penalty", low=2, smoke=2, paper=160)
+    n_counted: int = setting(40, "networks where the count is judged", low=2, smoke=2, paper=160)
     time: float = setting(150.0, "training time", low=1.0, smoke=3.0)
 
 
@@ -137,10 +141,17 @@ def shape(settings: Settings) -> dict:
 
 def arms(settings: Settings) -> list[dict]:
     """Return the configurations of `penalized`: one for each of ARMS."""
-    return [
-        {"output": output, "penalty": penalty, "strength": strength, "n_seeds": settings.n_seeds, **shape(settings)}
-        for _, output, penalty, strength in ARMS
-    ]
+    return [_arm(arm, settings, settings.n_seeds, FRESH) for arm in ARMS]
+
+
+def counted(settings: Settings) -> list[dict]:
+    """Return the configurations of `penalized` for more networks of the arms COUNTED."""
+    return [_arm(arm, settings, settings.n_counted, AGAIN) for arm in ARMS if arm[0] in COUNTED]
+
+
+def _arm(arm: tuple, settings: Settings, n_seeds: int, first: int) -> dict:
+    of_arm = dict(zip(("output", "penalty", "strength"), arm[1:], strict=True))
+    return {**of_arm, "n_seeds": n_seeds, "first": first, **shape(settings)}
 
 
 def rotations(settings: Settings) -> dict:
@@ -167,10 +178,11 @@ def penalized(
     n_features: int,
     n_neurons: int,
     n_seeds: int,
+    first: int,
     time: float,
 ) -> dict:
     """Participation of living encodings, shared neurons by signs and dead features of each network after training."""
-    seeds = [FRESH + number for number in streams.batch_seeds(seed, n_seeds)]
+    seeds = [first + number for number in streams.batch_seeds(seed, n_seeds)]
     start = incidental.initial_weights(n_features, n_neurons, seeds).float().to(device)
     options = {"step": STEP, "n_steps": round(time / STEP), "l1": strength, "penalty": penalty}
     (weights,) = toy_networks.proximal_descent(lambda w: task_loss(w, output), (start,), **options)
@@ -281,24 +293,24 @@ def measured_dense(results: Results) -> Measured:
     )
 
 
-def measured_corner(results: Results) -> Measured:
-    """Return what decides IP-08b."""
+def measured_corner(results: Results, more: Results) -> Measured:
+    """Return what decides IP-08b, from all arms and from `more` networks of those that are counted."""
     n_features, n_neurons, _ = causes.sizes(results)
-    exact, by_name = incidental.expected_polysemantic(n_features, n_neurons), _by_name(results)
-    l1, root = by_name["l1, 0.05"], by_name["√|w|, 0.02"]
+    exact = incidental.expected_polysemantic(n_features, n_neurons)
+    l1, root = _by_name(results)["l1, 0.05"], more[0]
     quantities = {
         "participation, l1": _gated(l1, lambda good: intervals.mean(l1["participation"][good])),
         "participation, √|w|": _gated(root, lambda good: intervals.mean(root["participation"][good])),
         "count ÷ exact count, √|w|": _gated(root, lambda good: intervals.counts(root["count"][good], exact)),
     }
-    return _measured(results, quantities)
+    return _measured(results, quantities, more)
 
 
-def measured_sigmoid(results: Results) -> Measured:
-    """Return what decides IP-08c."""
-    n_features, n_neurons, _ = causes.sizes(results)
+def measured_sigmoid(more: Results) -> Measured:
+    """Return what decides IP-08c, from more networks of the arms that are counted."""
+    n_features, n_neurons, _ = causes.sizes(more)
     exact = incidental.expected_polysemantic(n_features, n_neurons)
-    sharp = _by_name(results)["sigmoid(4z−2), l1, 0.3"]
+    sharp = more[1]
 
     def opposite(good):
         found, others = (int(sharp[sign][good].sum()) for sign in ("opposite", "same"))
@@ -310,7 +322,7 @@ def measured_sigmoid(results: Results) -> Measured:
             sharp, lambda good: intervals.counts(sharp["count"][good], exact)
         ),
     }
-    return _measured(results, quantities)
+    return _measured(more, quantities)
 
 
 def measured_l2(results: Results) -> Measured:
@@ -341,14 +353,20 @@ def _gated(arm: Mapping, estimate: Callable) -> Estimate:
     return Estimate(estimate(np.ones_like(good)).value, -math.inf, math.inf)
 
 
-def _measured(results: Results, quantities: dict) -> Measured:
+def _measured(results: Results, quantities: dict, more: Results | None = None) -> Measured:
     n_features, n_neurons, n_seeds = causes.sizes(results)
-    passed = {name: int((arm["task"] < GATE).sum()) for name, arm in _by_name(results).items()}
+    passed = {_name(config): int((arm["task"] < GATE).sum()) for config, arm in results.pairs()}
     missed = [f"{name} ({good} of {n_seeds})" for name, good in passed.items() if good < n_seeds]
+    others = f", {causes.sizes(more)[2]} others with √|w|" if more else ""
     return Measured(
         quantities,
-        f"95 % t intervals over {n_seeds} networks; counts of none: exact Poisson; signs: exact binomial",
-        f"n = {n_features}, m = {n_neurons}, one feature at a time; {n_seeds} networks from the same starts for "
-        f"each of {len(results)} penalties, descent to time {results.setting('time')[0]:g}",
+        "95 % t intervals over networks; counts of none: exact Poisson; signs: exact binomial",
+        f"n = {n_features}, m = {n_neurons}, one feature at a time; {n_seeds} networks for each of {len(results)} "
+        f"penalties or outputs{others}, descent to time {results.setting('time')[0]:g}",
         f"Not all networks pass the gate with {', '.join(missed)}." if missed else "",
     )
+
+
+def _name(config: Mapping) -> str:
+    of_arm = tuple(config[key] for key in ("output", "penalty", "strength"))
+    return next(name for name, *rest in ARMS if tuple(rest) == of_arm)
