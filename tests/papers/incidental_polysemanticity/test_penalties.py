@@ -82,14 +82,14 @@ def test_overlaps_of_known_weights():
 
 
 def test_the_tables_have_every_arm():
-    table = penalties.table(planted(same=1))
+    table = penalties.table(planted(same=1), counted(same=1))
     plots.check_tidy(table)
     names = [name for name, *_ in penalties.ARMS]
     assert list(plots.part(table, series="opposite signs")["penalty"]) == names
     assert list(plots.part(table, series="same sign")["value"]) == [0, 0, *[1] * 6]
     assert plots.part(table, series="exact count")["value"].item() == pytest.approx(EXACT)
     assert plots.part(table, series="Gaussian rows")["value"].item() == pytest.approx(DENSE)
-    assert list(penalties.by_arm(planted())["penalty"]) == names
+    assert list(penalties.by_arm(planted(), counted())["penalty"]) == names
 
 
 def test_a_rounding_error_is_a_power_of_ten():

@@ -33,7 +33,7 @@ PAPER = (
     "Polysemanticity? An Alternative Origin Story of Mixed Selectivity from Incidental Causes. arXiv:2312.03096 (2023)"
 )
 
-COVER = "fig3_counts"  # the figure that stands for the paper
+COVER = "figx_emblem"  # the figure that stands for the paper
 # a sentence on what was found, and the verdicts that it tells
 FINDING = (
     {"IP-01": HOLDS, "IP-03d": CORRECTED, "IP-04": HOLDS, "IP-12b": HOLDS, "IP-17a": CORRECTED},

@@ -32,7 +32,7 @@ ARMS = (
     ("sigmoid(4z−2), l1, 0.05", "sharp sigmoid", "l1", 0.05),
     ("sigmoid(4z−2), l1, 0.3", "sharp sigmoid", "l1", 0.3),
 )
-COUNTED = ("√|w|, 0.02", "sigmoid(4z−2), l1, 0.3")  # arms of which more networks are counted
+COUNTED = ("l1, 0.05", "√|w|, 0.02", "sigmoid(4z−2), l1, 0.3")  # arms of which more networks are counted
 _GATED = "task loss below half that of W = 0; three networks in four at least"
 
 CLAIMS: dict[str, Claim] = {
@@ -230,28 +230,36 @@ def rotated(*, seed: int, device: str, l1: float, n_features: int, n_neurons: in
     return result
 
 
-def table(results: Results) -> pd.DataFrame:
-    """Return participation and shared neurons of every arm, beside those of Gaussian and of one-hot rows."""
+def table(results: Results, more: Results) -> pd.DataFrame:
+    """Return participation and shared neurons of every arm, beside those of Gaussian and of one-hot rows; of the arms
+    that are counted from `more` networks. An arm that missed the gate is a control, and has no intervals."""
     n_features, n_neurons, _ = causes.sizes(results)
     sparse, shared = "participation of living encodings", "pairs on one neuron, per network"
-    dead = results.array("dead").mean(1)
-    opposite, same = results.array("opposite"), results.array("same")
-    seen = {"what": "measured", "penalty": [name for name, *_ in ARMS]}
-    exact = incidental.expected_polysemantic(n_features, n_neurons)
-    rows = [
-        {**seen, "quantity": sparse, "series": "measured", **intervals.mean(results.array("participation")).columns()},
-        {**seen, "quantity": shared, "series": "opposite signs", "value": opposite.mean(1)},
-        {**seen, "quantity": shared, "series": "same sign", "value": same.mean(1)},
-        {**seen, "quantity": shared, "series": "all pairs", **intervals.mean(opposite + same).columns()},
-        {**seen, "quantity": "dead features, per network", "series": "measured", "value": dead},
-        {"what": "control", "quantity": sparse, "series": "Gaussian rows", "value": [3 / (n_neurons + 2)]},
-        {"what": "corrected", "quantity": sparse, "series": "one-hot rows", "value": [1.0]},
-        {"what": "corrected", "quantity": shared, "series": "exact count", "value": [exact]},
+    exact, rows = incidental.expected_polysemantic(n_features, n_neurons), []
+    for name, arm in _most(results, more).items():
+        passes, pairs = _passes(arm), arm["opposite"] + arm["same"]
+        seen = {"what": "measured" if passes else "control", "penalty": name}
+        series = "measured" if passes else "missed the gate"
+        rows += [
+            {**seen, "quantity": sparse, "series": series, **_spread(arm, arm["participation"])},
+            {**seen, "quantity": shared, "series": "all pairs" if passes else series, **_spread(arm, pairs)},
+            {**seen, "quantity": "dead features, per network", "series": series, "value": arm["dead"].mean()},
+        ]
+        signs = {"opposite signs": "opposite", "same sign": "same"} if passes else {}
+        rows += [{**seen, "quantity": shared, "series": s, "value": arm[key].mean()} for s, key in signs.items()]
+    rows += [
+        {"what": "control", "quantity": sparse, "series": "Gaussian rows", "value": 3 / (n_neurons + 2)},
+        {"what": "corrected", "quantity": sparse, "series": "one-hot rows", "value": 1.0},
+        {"what": "corrected", "quantity": shared, "series": "exact count", "value": exact},
     ]
-    return pd.concat(map(pd.DataFrame, rows), ignore_index=True)
+    return pd.DataFrame(rows)
 
 
-def by_arm(results: Results) -> pd.DataFrame:
+def _spread(arm: Mapping, values: np.ndarray) -> dict:
+    return intervals.mean(values).columns() if _passes(arm) else {"value": values.mean()}
+
+
+def by_arm(results: Results, more: Results) -> pd.DataFrame:
     """Return the means over networks of every arm: what IP-08 judges, norms and losses."""
     names = {
         "participation": "participation",
@@ -263,8 +271,13 @@ def by_arm(results: Results) -> pd.DataFrame:
         "dead": "dead features",
         "task": "task loss ÷ that of W = 0",
     }
-    means = {name: results.array(key).mean(1, dtype=float) for key, name in names.items()}
-    return pd.DataFrame({"penalty": [name for name, *_ in ARMS], **means})
+    found = _most(results, more)
+    means = {text: [float(arm[key].mean()) for arm in found.values()] for key, text in names.items()}
+    return pd.DataFrame({"penalty": list(found), "networks": [len(arm["task"]) for arm in found.values()], **means})
+
+
+def _most(results: Results, more: Results) -> dict[str, dict]:
+    return _by_name(results) | _by_name(more)
 
 
 def of_rotation(result: Mapping) -> dict:
@@ -297,7 +310,7 @@ def measured_corner(results: Results, more: Results) -> Measured:
     """Return what decides IP-08b, from all arms and from `more` networks of those that are counted."""
     n_features, n_neurons, _ = causes.sizes(results)
     exact = incidental.expected_polysemantic(n_features, n_neurons)
-    l1, root = _by_name(results)["l1, 0.05"], more[0]
+    l1, root = (_by_name(more)[name] for name in COUNTED[:2])
     quantities = {
         "participation, l1": _gated(l1, lambda good: intervals.mean(l1["participation"][good])),
         "participation, √|w|": _gated(root, lambda good: intervals.mean(root["participation"][good])),
@@ -310,7 +323,7 @@ def measured_sigmoid(more: Results) -> Measured:
     """Return what decides IP-08c, from more networks of the arms that are counted."""
     n_features, n_neurons, _ = causes.sizes(more)
     exact = incidental.expected_polysemantic(n_features, n_neurons)
-    sharp = more[1]
+    sharp = _by_name(more)[COUNTED[2]]
 
     def opposite(good):
         found, others = (int(sharp[sign][good].sum()) for sign in ("opposite", "same"))
@@ -342,22 +355,27 @@ def measured_l2(results: Results) -> Measured:
 
 
 def _by_name(results: Results) -> dict[str, dict]:
-    return dict(zip([name for name, *_ in ARMS], results, strict=True))
+    return {_name(config): arm for config, arm in results.pairs()}
 
 
 def _gated(arm: Mapping, estimate: Callable) -> Estimate:
     """The estimate of the networks that pass the gate; an interval without ends where too few do."""
     good = arm["task"] < GATE
-    if good.mean() >= PASSING and good.sum() >= 2:
+    if _passes(arm):
         return estimate(good)
     return Estimate(estimate(np.ones_like(good)).value, -math.inf, math.inf)
+
+
+def _passes(arm: Mapping) -> bool:
+    good = arm["task"] < GATE
+    return bool(good.mean() >= PASSING and good.sum() >= 2)
 
 
 def _measured(results: Results, quantities: dict, more: Results | None = None) -> Measured:
     n_features, n_neurons, n_seeds = causes.sizes(results)
     passed = {_name(config): int((arm["task"] < GATE).sum()) for config, arm in results.pairs()}
     missed = [f"{name} ({good} of {n_seeds})" for name, good in passed.items() if good < n_seeds]
-    others = f", {causes.sizes(more)[2]} others with √|w|" if more else ""
+    others = f", {causes.sizes(more)[2]} others with l1 and √|w|" if more else ""
     return Measured(
         quantities,
         "95 % t intervals over networks; counts of none: exact Poisson; signs: exact binomial",

@@ -8,6 +8,7 @@ from polysemanticity.papers.incidental_polysemanticity.figures.collisions import
 from polysemanticity.papers.incidental_polysemanticity.figures.collisions import figx_constant as figx_constant
 from polysemanticity.papers.incidental_polysemanticity.figures.cooccurrence import figx_price as figx_price
 from polysemanticity.papers.incidental_polysemanticity.figures.depth import figx_depth as figx_depth
+from polysemanticity.papers.incidental_polysemanticity.figures.emblem import figx_emblem as figx_emblem
 from polysemanticity.papers.incidental_polysemanticity.figures.limits import figx_limits as figx_limits
 from polysemanticity.papers.incidental_polysemanticity.figures.necessity import figx_necessity as figx_necessity
 from polysemanticity.papers.incidental_polysemanticity.figures.noise import fig5_fourth_norm as fig5_fourth_norm

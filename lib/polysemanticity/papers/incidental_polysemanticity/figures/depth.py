@@ -30,7 +30,8 @@ def figx_depth(table: pd.DataFrame) -> Figure:
     ax.set_yscale("function", functions=(lambda y: np.sqrt(np.clip(y, 0, None)), np.square))
     top = float(table[["value", "high"]].max().max())
     ax.set(ylim=(0, 1.05 * top), ylabel="polysemantic neurons ÷ law of one layer\n(bars: 95 % over networks)")
-    ax.set_yticks([tick for tick in TICKS if tick <= top])
+    ticks = [tick for tick in TICKS if tick <= top]
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     sizes = sorted(set(table[X]))
     ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
     ax.minorticks_off()

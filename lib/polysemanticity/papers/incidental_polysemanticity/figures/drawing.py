@@ -13,7 +13,7 @@ def stacked(
     places = {category: place for place, category in enumerate(dict.fromkeys(table[x]))}
     base = pd.Series(0.0, index=list(places))
     for series, rows in table.groupby("series", sort=False):
-        sizes = rows.set_index(x)[y].reindex(base.index)
+        sizes = rows.set_index(x)[y].reindex(base.index).fillna(0.0)
         offset = {"left" if horizontal else "bottom": base}
         (ax.barh if horizontal else ax.bar)(
             places.values(), sizes, 0.65, label=series, color=look[series]["color"], **offset

@@ -46,8 +46,9 @@ def figx_winner_takes_all(table: pd.DataFrame) -> Figure:
     right.axvline(1, **plots.ROLES["corrected"], label="exact count of one-hot codes")
     right.set(xlabel=SHARED, title="Shared?", xlim=(-0.15, None))
     handles, labels = left.get_legend_handles_labels()
-    more = right.get_legend_handles_labels()
-    handles, labels = [*handles, more[0][-1]], [*labels, more[1][-1]]
+    more = dict(zip(*right.get_legend_handles_labels()[::-1], strict=True))
+    law = next(name for name in more if name not in labels)
+    handles, labels = [*handles, more[law]], [*labels, law]
     labels = [f"{text}, 95 %" if text in arms else text for text in labels]
     fig.legend(handles, labels, loc="outside lower center", ncols=3)
     fig.suptitle(_finding(seen), x=0.02, ha="left", fontsize=11, fontweight="bold")
