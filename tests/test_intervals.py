@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from polysemanticity import intervals
 from polysemanticity.intervals import Estimate
@@ -112,3 +113,14 @@ def test_a_common_slope_covers_the_truth():
     x, rng = (0.0, 0.2, 0.4, 0.6, 0.8), np.random.default_rng(1)
     found = [intervals.common_slope(rng.standard_normal((5, 4)), x) for _ in range(1000)]
     assert 0.93 < np.mean([low <= 0 <= high for _, low, high in found]) < 0.97
+
+
+def test_a_difference_of_means_is_welchs_and_counts_are_never_exact():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(1.0, 2.0, 9), rng.normal(0.0, 0.5, 30)
+    found = intervals.difference(first, second)
+    low, high = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+    np.testing.assert_allclose(found, (first.mean() - second.mean(), low, high))
+    assert intervals.difference([4, 4, 4], [1, 1]) == (3, 3, 3)
+    value, low, high = intervals.difference([4, 4, 4], [1, 1], grain=1)
+    assert value == 3 and 1.5 < low < 3 < high < 4.5

@@ -62,6 +62,22 @@ def ratio_of_means(above, below, level: float = 0.95) -> Estimate:
     return Estimate(float(value), low, high)
 
 
+def difference(first, second, grain: float = 0.0, level: float = 0.95) -> Estimate:
+    """Return mean(first) − mean(second) of independent samples with Welch's t interval.
+
+    `grain` is the spacing of values that are counts; no variance is taken to be below that of rounding, grain²/12.
+    Raises ValueError for fewer than two samples, and for values that are not finite.
+    """
+    both = [_samples(samples, -1) for samples in (first, second)]
+    n = np.array([len(samples) for samples in both])
+    parts = np.maximum([samples.var(ddof=1) for samples in both], grain**2 / 12) / n
+    value, error = float(both[0].mean() - both[1].mean()), float(np.sqrt(parts.sum()))
+    if error == 0:
+        return exact(value)
+    half = stats.t.ppf((1 + level) / 2, parts.sum() ** 2 / (parts**2 / (n - 1)).sum()) * error
+    return Estimate(value, float(value - half), float(value + half))
+
+
 def bootstrap(statistic: Callable, samples, rng, n: int = 2000, level: float = 0.95) -> Estimate:
     """Return statistic(samples) and its bootstrap percentile interval; samples are redrawn along the first axis."""
     samples = np.asarray(samples)

@@ -123,3 +123,29 @@ def test_no_power_brings_the_kurtosis_below_one_over_density():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("arrangement", quadratic.ARRANGEMENTS)
+def test_rearranged_data_keep_what_they_say(arrangement):
+    generator = torch.Generator().manual_seed(0)
+    size, sign = (
+        torch.rand(1000, 1, generator=generator) + 0.5,
+        torch.randint(2, (1000, 1), generator=generator) * 2 - 1,
+    )
+    x = quadratic.rearranged(size * sign * torch.tensor([1.0, 2.0]), arrangement, 4000, generator)
+    first, second = x[:, 0], x[:, 1] / 2
+    assert (first.abs() == second.abs()).all() == (arrangement != "independent")
+    assert (first == second).all() == (arrangement == "as they are")
+    assert (
+        abs(float(torch.corrcoef(torch.stack([first.abs(), second.abs()]))[0, 1])) < 0.1 or arrangement != "independent"
+    )
+
+
+def test_models_of_data_find_the_optimum_of_independent_features():
+    generator = torch.Generator().manual_seed(0)
+    x = quadratic.sparse_inputs("sign", 0.2, (5000, 3), generator)
+    v = torch.tensor([1.0, 0.8, 0.6])
+    w = quadratic.train_quadratic_on_data(x, v, "independent", 2, 2, generator, n_steps=800, batch=256)
+    kurtosis = ((x**4).mean(0) / (x**2).mean(0) ** 2).numpy()
+    best = capacity.optimal_allocation(v.numpy().astype(float), kurtosis, 2).capacity
+    np.testing.assert_allclose(capacity.feature_capacity(w.double().numpy()), [best, best], atol=0.05)

@@ -82,6 +82,20 @@ def random_efficiency(n_features: int, n_dims: int) -> float:
     return n_features / (n_features + n_dims - 1)
 
 
+def bits(share):
+    r"""Information $-\tfrac12\log_2(1-r^2)$ [bit] of a read-out that explains the share r² of a Gaussian feature.
+
+    With r² = C_i it is that of the feature's own direction, W_i·W x: for uncorrelated features of one variance C_i is
+    *exactly* the r² of x_i and this read-out, whatever their law. With r² = leverage_i it is that of the best linear
+    read-out of W x. Both agree for block-semi-orthogonal W. ∞ at 1; elementwise. (Ours.) Raises ValueError for a share
+    outside [0, 1].
+    """
+    share = _numpy(share)
+    _all((share >= 0) & (share <= 1), "share", share, "in [0, 1]")
+    with np.errstate(divide="ignore"):
+        return -np.log2(1 - share) / 2
+
+
 def eigenvalues(weights: Weights) -> Float[Array, "*ensemble smaller"]:
     """Eigenvalues of W Wᵀ, descending: the min(D, N) that can differ from 0.
 

@@ -164,6 +164,60 @@ def train_quadratic_on_samples(
     return w.unflatten(2, (n_problems, dims)).transpose(1, 2)
 
 
+ARRANGEMENTS = ("independent", "signs at random", "as they are")
+
+
+def rearranged(
+    data: Float[Tensor, "samples features"], arrangement: str, size: int, generator: torch.Generator
+) -> Float[Tensor, "size features"]:
+    """Samples drawn from data with more or less of the dependence between their features.
+
+    `independent` draws every feature by itself, so that only the law of each is left; `signs at random` draws whole
+    samples and then the sign of each number, which leaves sizes together and so every E x_i² x_j²; `as they are` draws
+    whole samples. Raises ValueError for another arrangement.
+    """
+    check(arrangement in ARRANGEMENTS, "arrangement", arrangement, f"one of {', '.join(ARRANGEMENTS)}")
+    options = {"generator": generator, "device": data.device}
+    if arrangement == "independent":
+        rows = torch.randint(len(data), (size, data.shape[1]), **options)
+        return data[rows, torch.arange(data.shape[1], device=data.device)]
+    drawn = data[torch.randint(len(data), (size,), **options)]
+    if arrangement == "signs at random":
+        drawn = drawn * (2 * torch.randint(2, drawn.shape, **options) - 1)
+    return drawn
+
+
+def train_quadratic_on_data(
+    data: Float[Tensor, "samples features"],
+    importance: Float[Tensor, " features"],
+    arrangement: str,
+    dims: int,
+    n_seeds: int,
+    generator: torch.Generator,
+    n_steps: int = 2500,
+    batch: int = 256,
+    lr: float = 0.02,
+    scale: float = 0.3,
+) -> Float[Tensor, "seeds dims features"]:
+    """Weights of the quadratic model trained on the squared error of data of mean 0 and variance 1, as `rearranged`.
+
+    The constant e is learned as well. Adam, float32, on the generator's device; the weights of the last step are
+    returned. Every start draws samples of its own.
+    """
+    x, v = data.to(generator.device, torch.float32), importance.to(generator.device, torch.float32)
+    options = {"generator": generator, "device": v.device}
+    start = (torch.randn(n_seeds, dims, len(v), **options) * scale, torch.zeros(n_seeds, device=v.device))
+
+    def gradient(parameters, _):
+        w, constant = parameters
+        drawn = rearranged(x, arrangement, n_seeds * batch, generator).unflatten(0, (n_seeds, batch))
+        hidden = drawn @ w.mT
+        error = drawn * drawn @ v - (hidden * hidden).sum(-1) - constant[:, None]
+        return -4 / batch * (hidden * error[..., None]).mT @ drawn, -2 * error.mean(-1)
+
+    return adam_descent(gradient, start, n_steps, lr, drawn=generator)[0]
+
+
 # Inputs of mean 0 and variance 1: how a Bernoulli(p) gate multiplies a law, and the kurtosis of the product.
 INPUT_KURTOSIS: dict[str, Callable[[float], float]] = {
     "gaussian": lambda p: 3 / p,

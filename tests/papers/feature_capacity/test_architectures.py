@@ -139,34 +139,13 @@ def test_levels_and_controls_are_judged_rightly():
     assert claims.verdict_of(architectures.CLAIMS["FC-05c"], measured.quantities) == claims.FAILS
 
 
-def shaped(relu_dense, relu_sparse, quadratic=DENSE):
-    many = len(architectures.GEOMETRY_DENSITIES)
-    configs = [{"model": m, "densities": architectures.GEOMETRY_DENSITIES, **SIZE} for m in ("quadratic", "relu")]
-    sparse = [relu_sparse] * (many - 1)
-    return Results(configs, [ensemble(*[quadratic] * many), ensemble(relu_dense, *sparse)])
-
-
-@pytest.mark.parametrize(
-    ("relu_dense", "relu_sparse", "verdict"),
-    [(DIGONS, DIGONS, claims.HOLDS), (DIGONS, DENSE, claims.CORRECTED), (DENSE, DENSE, claims.FAILS)],
-)
-def test_fc_06_is_judged_rightly(relu_dense, relu_sparse, verdict):
-    measured = architectures.measured_geometry(shaped(relu_dense, relu_sparse))
-    assert claims.verdict_of(architectures.CLAIMS["FC-06"], measured.quantities) == verdict
-
-
 def test_tables_of_architectures_are_tidy():
-    tables = (
-        architectures.shares_table(built(RISING, LATE)),
-        architectures.geometry_table(shaped(DIGONS, DENSE)),
-        architectures.blocks_table(geometry.archetypes(np.random.default_rng(0)), np.stack([DIGONS]), (5.0,)),
-    )
+    tables = (architectures.shares_table(built(RISING, LATE)),)
     for table in tables:
         plots.check_tidy(table)
     name = "polysemantic share of represented features"
     quadratic = plots.part(tables[0], series="quadratic", quantity=name)
     assert list(quadratic["value"]) == [0, 0, 0, 1, 1, 1, 1]
-    assert "κ = 5: " + ", ".join(["(2, 1)"] * 8) + " + 0 single" in set(tables[2]["series"])
 
 
 def simplices(n_features, n_dims):

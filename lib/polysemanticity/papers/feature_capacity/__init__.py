@@ -14,6 +14,8 @@ from polysemanticity.claims import CORRECTED, HOLDS
 from polysemanticity.papers.feature_capacity import (
     allocation,
     architectures,
+    bits,
+    blocks,
     bound,
     correlated,
     descent,
@@ -21,7 +23,7 @@ from polysemanticity.papers.feature_capacity import (
     extensions,
     phase_diagram,
     price,
-    real_images,
+    real_data,
 )
 
 SLUG = "feature_capacity"
@@ -44,7 +46,8 @@ FINDING = (
 )
 
 FAMILIES = (
-    bound, allocation, phase_diagram, architectures, descent, price, correlated, design, real_images, extensions,
+    bound, bits, allocation, phase_diagram, architectures, blocks, descent, price, correlated, design, real_data,
+    extensions,
 )  # fmt: skip
 FIGURES = papers.figures(__file__)
 CLAIMS = {key: claim for key, claim in sorted(i for module in FAMILIES for i in module.CLAIMS.items())}
@@ -60,6 +63,8 @@ class Config:
     phase_diagram: phase_diagram.Settings = family(phase_diagram.Settings)
     architectures: architectures.Settings = family(architectures.Settings)
     design: design.Settings = family(design.Settings)
-    real_images: real_images.Settings = family(real_images.Settings)
+    real_data: real_data.Settings = family(real_data.Settings)
+    bits: bits.Settings = family(bits.Settings)
+    blocks: blocks.Settings = family(blocks.Settings)
     extensions: extensions.Settings = family(extensions.Settings)
     descent: descent.Settings = family(descent.Settings)

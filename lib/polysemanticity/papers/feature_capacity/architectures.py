@@ -1,4 +1,4 @@
-"""Polysemanticity and block geometry of different architectures (FC-05, FC-06, FC-12)."""
+"""Polysemanticity of different architectures, and where digons end (FC-05, FC-12)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,9 @@ from polysemanticity.papers.feature_capacity.price import LABELS
 MODELS = ("quadratic", "relu", "gelu", "relu hidden", "tanh", "linear")
 JUDGED = ("quadratic", "relu", "gelu", "relu hidden")
 DENSITIES = (1.0, 0.7, 0.4, 0.2, 0.1, 0.05, 0.02)
-GEOMETRY_DENSITIES = (0.3, 0.2, 0.1, 0.05, 0.02)
 CROSSOVER_DENSITIES = (0.3, 0.1, 0.03, 0.01)
 FEATURES_PER_DIMENSION = (1.25, 1.5, 2, 2.5, 3, 4)
-SHAPE = {"size": "features per block", "digons": "share of dimensions in digons",
-         "largest": "share of features in the largest block", "efficiency": "efficiency Σ C/D"}  # fmt: skip
+SHAPE = {"digons": "share of dimensions in digons", "largest": "share of features in the largest block"}
 SHARES = {"represented": "polysemantic share of represented features", "all": "polysemantic share of all features"}
 GRAM = "entry of the Gram matrix WᵀW"
 
@@ -69,33 +67,6 @@ CLAIMS = {
             "rise of the polysemantic share, tanh": (-math.inf, 0.1),
         },
         reason="A linear map cannot suppress interference, an odd tanh only where it saturates. Rises as in FC-05a.",
-    ),
-    "FC-06": Claim(
-        id="FC-06",
-        claim=(
-            "Embeddings are block-semi-orthogonal and block sizes differ between models: one large block in the "
-            "quadratic model, many small blocks in the ReLU autoencoder"
-        ),
-        source="abstract; geometry of trained embeddings",
-        paper="one large block against many small ones",
-        whose="printed",
-        known="reference values of a fact sheet for the same models; the bands were set knowing them",
-        figure="figx_block_geometry",
-        rule={
-            "share of quadratic models with one polysemantic block": (0.9, 1.0),
-            "share of dimensions in digons, ReLU, densest": (0.9, 1.0),
-            "features per block, ReLU, sparsest": (-math.inf, 4.0),
-        },
-        reason=(
-            "One model in ten may be odd. Small means up to 4 features per block, the size of a simplex in three "
-            "dimensions; the paper names no density, so the sparsest of ours must show small blocks too."
-        ),
-        corrected={
-            "share of quadratic models with one polysemantic block": (0.9, 1.0),
-            "share of dimensions in digons, ReLU, densest": (0.9, 1.0),
-            "share of features in the largest block, ReLU, sparsest": (0.9, 1.0),
-        },
-        correction="the ReLU autoencoder has small blocks at moderate sparsity and one large block for sparse inputs",
     ),
     "FC-12a": Claim(
         id="FC-12a",
@@ -144,12 +115,8 @@ class Settings:
     n_test: int = setting(20_000, "fresh samples that measure an autoencoder's loss", low=100, smoke=200, paper=200_000)
     shares_features: int = setting(24, "features N where polysemanticity against sparsity is judged", low=6, smoke=8)
     shares_dims: int = setting(6, "dimensions D there", low=2, smoke=3)
-    geometry_features: int = setting(30, "features N of equal importance, for the geometry of blocks", low=6, smoke=8)
-    geometry_dims: int = setting(8, "dimensions D there", low=2, smoke=3)
     crossover_dims: int = setting(7, "dimensions D of the map over features per dimension and density", low=2, smoke=3)
-    crossover_steps: int = setting(
-        4000, "Adam steps on that map, and for the geometry of blocks", low=10, smoke=30, paper=40_000
-    )
+    crossover_steps: int = setting(4000, "Adam steps on that map", low=10, smoke=30, paper=40_000)
     crossover_batch: int = setting(
         512, "samples per step of that map, where most samples are empty", low=16, smoke=32, paper=4096
     )
@@ -161,14 +128,6 @@ def architectures(settings: Settings) -> list[dict]:
     fixed = {"densities": DENSITIES, "decay": 0.9, **size}
     fixed |= {"n_seeds": settings.seeds, "n_steps": settings.n_steps, "batch": settings.batch}
     return [{"model": model, **fixed} for model in MODELS]
-
-
-def equal_importances(settings: Settings) -> list[dict]:
-    """Return the configurations of `train_architecture` for the geometry of blocks: quadratic and ReLU."""
-    size = {"n_features": settings.geometry_features, "n_dims": settings.geometry_dims, "n_seeds": settings.seeds}
-    fixed = {"densities": GEOMETRY_DENSITIES, "decay": 1.0, **size}
-    fixed |= {"n_steps": settings.crossover_steps, "batch": settings.batch}
-    return [{"model": model, **fixed} for model in ("quadratic", "relu")]
 
 
 def crossover(settings: Settings) -> list[dict]:
@@ -197,33 +156,6 @@ def train_architecture(
     return {"weights": weights.double().cpu().numpy()}
 
 
-def blocks_table(archetypes: Mapping[str, np.ndarray], weights: np.ndarray, kurtoses: Sequence[float]) -> pd.DataFrame:
-    """Return the Gram matrices of the archetypes, and of trained embeddings [kurtosis, D, N] sorted into blocks."""
-    parts = [gram_rows(w, "control", name, row="archetypes") for name, w in archetypes.items()]
-    for kurtosis, w in zip(kurtoses, weights, strict=False):
-        order, found = geometry.block_order(w)
-        singles = sum(len(block.features) == 1 for block in found)
-        shared = ", ".join(f"({len(b.features)}, {b.dims})" for b in found if len(b.features) > 1)
-        name = f"κ = {kurtosis:g}: {f'{shared} + ' if shared else ''}{singles} single"
-        parts.append(gram_rows(w[:, order], "measured", name, row="trained"))
-    return pd.concat(parts)
-
-
-def geometry_table(shaped: Results) -> pd.DataFrame:
-    """Return sorted Gram matrices of four trained models, and the shape of blocks of all models against density."""
-    parts = []
-    for model, place in (("quadratic", 0), ("relu", 0), ("relu", 2), ("relu", 4)):
-        w = shaped.where(model=model)[0]["weights"][place, 0]
-        order, _ = geometry.block_order(w, cosine=0.1, norm=0.05)
-        name = f"{LABELS[model]}, density {GEOMETRY_DENSITIES[place]:g}"
-        parts.append(gram_rows(w[:, order], "measured", name, quantity=GRAM))
-    for config, result in shaped.pairs():
-        shape = geometry.block_geometry(result["weights"])
-        for key, quantity in SHAPE.items():
-            parts.append(_against_density(LABELS[config["model"]], config["densities"], getattr(shape, key), quantity))
-    return pd.concat(parts)
-
-
 def shares_table(built: Results) -> pd.DataFrame:
     """Return two shares of polysemantic features of every model against density."""
     parts = []
@@ -241,8 +173,8 @@ def crossover_table(mapped: Results) -> pd.DataFrame:
     parts = []
     for config, result in mapped.pairs():
         shape = geometry.block_geometry(result["weights"])
-        for key in ("digons", "largest"):
-            rows = _against_density(LABELS[config["model"]], config["densities"], getattr(shape, key), SHAPE[key])
+        for key, quantity in SHAPE.items():
+            rows = _against_density(LABELS[config["model"]], config["densities"], getattr(shape, key), quantity)
             parts.append(rows.assign(**{"features N": config["n_features"], "dimensions D": config["n_dims"]}))
     table = pd.concat(parts)
     return table.assign(**{"features per dimension N/D": table["features N"] / table["dimensions D"]})
@@ -287,24 +219,6 @@ def measured_levels(built: Results) -> Measured:
 def measured_controls(built: Results) -> Measured:
     """Return what decides FC-05c."""
     return _of_architectures(built, _rises(built, ("linear", "tanh")), "", "Both are controls of FC-05a.")
-
-
-def measured_geometry(shaped: Results) -> Measured:
-    """Return what decides FC-06."""
-    shapes = {c["model"]: geometry.block_geometry(result["weights"]) for c, result in shaped.pairs()}
-    one, relu, config = shapes["quadratic"].blocks == 1, shapes["relu"], shaped.configs[0]
-    return Measured(
-        {
-            "share of quadratic models with one polysemantic block": intervals.proportion(one.sum(), one.size),
-            "share of dimensions in digons, ReLU, densest": intervals.mean(relu.digons[0]),
-            "features per block, ReLU, sparsest": intervals.mean(relu.size[-1]),
-            "share of features in the largest block, ReLU, sparsest": intervals.mean(relu.largest[-1]),
-        },
-        f"95 % binomial interval over {one.size} models; 95 % t intervals over {config['n_seeds']} starts",
-        f"quadratic model and ReLU autoencoder, {_size(config)}, equal importances, "
-        f"densities {min(GEOMETRY_DENSITIES):g} to {max(GEOMETRY_DENSITIES):g}",
-        "Both models are nearly efficient at every density; it is the size of the blocks that changes.",
-    )
 
 
 def measured_crossover(mapped: Results) -> Measured:

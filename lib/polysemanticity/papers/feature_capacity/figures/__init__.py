@@ -5,9 +5,10 @@ from polysemanticity.papers.feature_capacity.figures.allocation import figx_marg
 from polysemanticity.papers.feature_capacity.figures.allocation import figx_returns as figx_returns
 from polysemanticity.papers.feature_capacity.figures.allocation import figx_schematic as figx_schematic
 from polysemanticity.papers.feature_capacity.figures.architectures import figx_architectures as figx_architectures
-from polysemanticity.papers.feature_capacity.figures.architectures import figx_block_geometry as figx_block_geometry
-from polysemanticity.papers.feature_capacity.figures.architectures import figx_blocks as figx_blocks
 from polysemanticity.papers.feature_capacity.figures.architectures import figx_crossover as figx_crossover
+from polysemanticity.papers.feature_capacity.figures.bits import figx_bits as figx_bits
+from polysemanticity.papers.feature_capacity.figures.blocks import figx_block_geometry as figx_block_geometry
+from polysemanticity.papers.feature_capacity.figures.blocks import figx_blocks as figx_blocks
 from polysemanticity.papers.feature_capacity.figures.bound import figx_bound as figx_bound
 from polysemanticity.papers.feature_capacity.figures.correlated import figx_correlated as figx_correlated
 from polysemanticity.papers.feature_capacity.figures.descent import figx_landscape as figx_landscape
@@ -20,4 +21,4 @@ from polysemanticity.papers.feature_capacity.figures.phase_diagram import figx_t
 from polysemanticity.papers.feature_capacity.figures.price import figx_count_law as figx_count_law
 from polysemanticity.papers.feature_capacity.figures.price import figx_price as figx_price
 from polysemanticity.papers.feature_capacity.figures.price import figx_spectrum as figx_spectrum
-from polysemanticity.papers.feature_capacity.figures.real_images import figx_real_networks as figx_real_networks
+from polysemanticity.papers.feature_capacity.figures.real_data import figx_real_networks as figx_real_networks

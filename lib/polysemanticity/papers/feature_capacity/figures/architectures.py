@@ -11,51 +11,7 @@ from matplotlib.figure import Figure
 from polysemanticity import plots
 
 GRAM = "entry of the Gram matrix WᵀW"
-SHAPE = ("features per block", "share of dimensions in digons", "share of features in the largest block",
-         "efficiency Σ C/D")  # fmt: skip
-MAPPED = SHAPE[1:3]
-
-
-def figx_blocks(table: pd.DataFrame) -> Figure:
-    """Gram matrices sorted into blocks: the four archetypes of block-semi-orthogonal embeddings above, trained models
-    below with one dense block of shared features and single monosemantic features."""
-    fig, axes = plt.subplots(2, 4, figsize=(10.5, 5.8))
-    for row, name in zip(axes, ("archetypes", "trained"), strict=True):
-        found = plots.part(table, row=name)
-        for ax, series in zip(row, dict.fromkeys(found["series"]), strict=False):
-            draw_gram(ax, plots.part(found, series=series), limit=1)
-            ax.set_title(series, fontsize=9)
-        for ax in row[found["series"].nunique() :]:
-            ax.set_axis_off()
-        row[0].set_ylabel(f"{name}: feature")
-    for ax in axes[1]:
-        ax.set_xlabel("feature")
-    fig.suptitle("(n, d): n features that share d dimensions", fontsize=10)
-    fig.colorbar(axes[0, 0].collections[0], ax=axes, label=GRAM, shrink=0.6)
-    return fig
-
-
-def figx_block_geometry(table: pd.DataFrame) -> Figure:
-    """Above: sorted Gram matrices of a quadratic model, one dense block, and of ReLU autoencoders, digons at density
-    0.3 and one block when inputs are sparse. Below: features per block, share of dimensions in digons, share of
-    features in the largest block and efficiency against density for both models."""
-    fig, axes = plt.subplots(2, 4, figsize=(10.5, 6.4))
-    grams = plots.part(table, quantity=GRAM)
-    limit = grams["value"].abs().max()
-    for ax, series in zip(axes[0], dict.fromkeys(grams["series"]), strict=True):
-        draw_gram(ax, plots.part(grams, series=series), limit)
-        ax.set_title(series, fontsize=9)
-        ax.set_xlabel("feature")
-    axes[0, 0].set_ylabel("feature")
-    fig.colorbar(axes[0, 0].collections[0], ax=axes[0], label=GRAM, shrink=0.8)
-    shapes = plots.part(table, quantity=list(SHAPE))
-    look = plots.styles(shapes)
-    for ax, quantity in zip(axes[1], SHAPE, strict=True):
-        plots.lines(ax, plots.part(shapes, quantity=quantity), "density", look=look, markers=True)
-        _sparse_to_the_right(ax, shapes["density"].unique()[::2])
-        ax.set(ylabel=quantity, ylim=(0, None if quantity == SHAPE[0] else 1.05))
-    fig.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return fig
+MAPPED = ("share of dimensions in digons", "share of features in the largest block")
 
 
 def figx_architectures(table: pd.DataFrame) -> Figure:
