@@ -33,7 +33,7 @@ PAPER = (
     "Polysemanticity and Capacity in Neural Networks. arXiv:2210.01892 (2022)"
 )
 
-COVER = "figx_phase_diagram"  # the figure that stands for the paper
+COVER = "figx_emblem"  # the figure that stands for the paper
 # a sentence on what was found, and the verdicts that it tells
 FINDING = (
     {"FC-03": CORRECTED, "FC-03b": HOLDS, "FC-04": HOLDS, "FC-13": HOLDS},

@@ -178,7 +178,9 @@ def measured_sizes(shaped: Results) -> Measured:
         good = _passed(shaped, n)[0]
         small = _shape(shaped, "relu", n).size[0]
         key = f"features per block, quadratic − ReLU, densest, {name} features"
-        quantities[key] = _gated(good, lambda some, large=large, small=small: intervals.difference(large, small[some]))
+        quantities[key] = _gated(
+            good, lambda some, large=large, small=small: intervals.difference(large, small[some], grain=1)
+        )
     config = shaped.where(model="relu").configs[0]
     return Measured(
         quantities,

@@ -20,6 +20,7 @@ CASES = {"A": (2, 0.8), "B": (2, 1.25), "C": (3, 1.0), "D": (10, 0.2), "E": (10,
 WRONG = 1e-9  # relative loss above the best from which on a model is in a wrong minimum
 CAPACITY, EDGE = "capacity C", "importance ratio at an edge"
 RATIO, TRAINED = "importance ratio", "trained on samples, one start"
+LETTERS = "capacity C in the six examples"
 MARGIN = 0.05  # of phases, where samples leave noise
 
 CLAIMS = {
@@ -253,7 +254,7 @@ def special_table(trained: Results) -> pd.DataFrame:
         [
             _map("paper", "theory", CAPACITY, grid.ratios, grid.kurtoses, grid.optimum[..., -1]),
             _map("measured", TRAINED, CAPACITY, grid.ratios, grid.kurtoses, grid.capacity[:, :, 0, -1]),
-            letters.assign(what="paper", quantity="capacity C in the six examples"),
+            letters.assign(what="paper", quantity=LETTERS),
             _edge("paper", "predicted edge, ignored", kurtosis, edges.ignored),
             _edge("paper", "predicted edge, monosemantic", kurtosis, edges.monosemantic),
         ]

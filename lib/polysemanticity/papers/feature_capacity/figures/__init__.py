@@ -14,6 +14,7 @@ from polysemanticity.papers.feature_capacity.figures.correlated import figx_corr
 from polysemanticity.papers.feature_capacity.figures.descent import figx_landscape as figx_landscape
 from polysemanticity.papers.feature_capacity.figures.descent import figx_order_of_entry as figx_order_of_entry
 from polysemanticity.papers.feature_capacity.figures.design import figx_by_design as figx_by_design
+from polysemanticity.papers.feature_capacity.figures.emblem import figx_emblem as figx_emblem
 from polysemanticity.papers.feature_capacity.figures.extensions import figx_transitions as figx_transitions
 from polysemanticity.papers.feature_capacity.figures.extensions import figx_width_and_blocks as figx_width_and_blocks
 from polysemanticity.papers.feature_capacity.figures.phase_diagram import figx_phase_diagram as figx_phase_diagram

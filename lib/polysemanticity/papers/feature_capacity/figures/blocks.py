@@ -47,8 +47,8 @@ def figx_block_geometry(table: pd.DataFrame) -> Figure:
             ax.set_title(f"{model}, density {density:g}", fontsize=10)
             sizes = plots.part(some, quantity=SIZE)
             pairs = sizes[["features N", "value"]].itertuples(index=False)
-            found = ", ".join(f"{value:.3g} (N = {n:.0f})" for n, value in pairs)
-            ax.set_xlabel(f"per block: {found}", fontsize=9)
+            found = "\n".join(f"{value:.3g} per block, N = {n:.0f}" for n, value in pairs)
+            ax.set_xlabel(found, fontsize=9)
         row[0].set_ylabel("feature, sorted by block")
     fig.colorbar(axes[0, 0].collections[0], ax=axes, label=GRAM, shrink=0.6)
     fig.suptitle(
