@@ -4,25 +4,25 @@
 # a container may forbid Python to keep compiled modules; every process would then compile torch anew, 20 seconds each
 unset PYTHONDONTWRITEBYTECODE
 
-wanted_packages() {  # the names to import; "test" adds what the tests need, "docs" what the site does
-    echo numpy scipy pandas torch jaxtyping threadpoolctl tqdm filelock joblib psutil
-    echo ipykernel IPython ipywidgets jupyterlab nbformat papermill traitlets \
-        fontTools matplotlib matplotlib_inline PIL seaborn \
-        huggingface_hub safetensors skimage sklearn tokenizers torchvision transformers
-    local extra
-    for extra in "$@"; do
-        case $extra in
-            test) echo beartype coverage dask distributed hypothesis jsonschema packaging pytest pytest_cov xdist yaml ruff \
-                setuptools websocket ;;
-            docs) echo myst_nb sphinx sphinx_book_theme sphinx-mathjax-offline ;;
-        esac
-    done
-}
+lacking() {  # PYTHON EXTRA...: what it lacks of pyproject.toml's dependencies and of these extras, a line each
+    "$1" - "${@:2}" <<'PY' 2>/dev/null || echo "Python 3.11 or newer"
+import re, sys, tomllib
+from importlib import metadata
 
-has_everything() {  # PYTHON PACKAGE...
-    "$1" - "${@:2}" <<'PY' 2>/dev/null
-import importlib.util, sys
-sys.exit(sys.version_info < (3, 11) or any(importlib.util.find_spec(name) is None for name in sys.argv[1:]))
+def numbers(version):
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)["project"]
+for entry in project["dependencies"] + [e for extra in sys.argv[1:] for e in project["optional-dependencies"][extra]]:
+    name, least = re.fullmatch(r"([\w.-]+)>=([\d.]+)", entry).groups()
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        print(entry)
+    else:
+        if numbers(version) < numbers(least):
+            print(f"{entry} (it has {version})")
 PY
 }
 
@@ -39,28 +39,37 @@ make_environment() {  # what to install: a requirement of this folder, such as "
         rm -rf .venv
         "$python" -m venv .venv || { say "python -m venv failed: install the venv package of your system"; return 1; }
     fi
-    local uv
+    local uv options
     uv=$(command -v uv) || { [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv; uv=$PWD/.venv/bin/uv; }
-    say "installing the pinned packages into .venv (6 GB; seconds when they are cached, minutes when not)"
+    say "installing the pinned packages into .venv (1.3 GB, 6 GB with CUDA; seconds when they are cached, minutes when not)"
+    options=(--quiet --python .venv/bin/python --constraint constraints.txt --editable "$1")
     # the certificates of the system, as pip takes them: some networks have their own
-    UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 "$uv" pip install --quiet --python .venv/bin/python --constraint constraints.txt --editable "$1" ||
+    export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
+    # first the torch for this machine, with or without CUDA; then the general one; then without uv
+    "$uv" pip install --torch-backend=auto "${options[@]}" 2>/dev/null || "$uv" pip install "${options[@]}" ||
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable "$1"
 }
 
 find_environment() {  # [test] [docs]
-    local active packages stamp
-    read -ra packages <<<"$(wanted_packages "$@" | tr '\n' ' ')"
+    local active stamp missing extras=(notebooks "$@") wanted
+    wanted=".[$(IFS=,; echo "${extras[*]}")]"
     active=${VIRTUAL_ENV:-${CONDA_PREFIX:-}}
-    if [ -n "$active" ] && [ -x "$active/bin/python" ] && has_everything "$active/bin/python" "${packages[@]}"; then
-        PYTHON=$active/bin/python
-        [ "$active" = "$PWD/.venv" ] || say "using the active environment $active"
-        return 0
+    if [ -n "$active" ] && [ "$active" != "$PWD/.venv" ] && [ -x "$active/bin/python" ]; then
+        missing=$(lacking "$active/bin/python" "${extras[@]}")
+        if [ -z "$missing" ]; then
+            PYTHON=$active/bin/python
+            say "using the active environment $active"
+            return 0
+        fi
+        say "the active environment $active is not used, for it lacks $(sed 'H;1h;$!d;x;s/\n/, /g' <<<"$missing")"
+        say "to use it: $active/bin/python -m pip install --constraint constraints.txt --editable '$wanted'; now .venv is taken"
     fi
     PYTHON=$PWD/.venv/bin/python
     stamp=$(cat constraints.txt pyproject.toml | cksum)
-    if [ "$(cat .venv/pins 2>/dev/null)" = "$stamp" ] && has_everything "$PYTHON" "${packages[@]}"; then return 0; fi
-    make_environment ".[$(IFS=,; echo "notebooks${*:+,$*}")]" || return 1
-    if ! has_everything "$PYTHON" "${packages[@]}"; then say "packages are missing from .venv after the installation"; return 1; fi
+    if [ "$(cat .venv/pins 2>/dev/null)" = "$stamp" ] && [ -z "$(lacking "$PYTHON" "${extras[@]}")" ]; then return 0; fi
+    make_environment "$wanted" || return 1
+    missing=$(lacking "$PYTHON" "${extras[@]}")
+    if [ -n "$missing" ]; then say "packages are missing from .venv after the installation:" $missing; return 1; fi
     echo "$stamp" >.venv/pins
     say "done: .venv is ready"
 }

@@ -111,27 +111,6 @@ def test_the_sciences_and_the_sweeps_need_the_base_install_only():
     assert imported(files) <= declared()
 
 
-def test_setup_looks_for_every_dependency():
-    script = (paths.ROOT / "environment.sh").read_text()
-    imported_as = {
-        "fonttools": "fontTools",
-        "huggingface-hub": "huggingface_hub",
-        "ipython": "IPython",
-        "matplotlib-inline": "matplotlib_inline",
-        "myst-nb": "myst_nb",
-        "pillow": "PIL",
-        "pytest-cov": "pytest_cov",
-        "pytest-xdist": "xdist",
-        "pyyaml": "yaml",
-        "scikit-image": "skimage",
-        "scikit-learn": "sklearn",
-        "sphinx-book-theme": "sphinx_book_theme",
-        "websocket-client": "websocket",
-    }
-    for name in declared("notebooks", "test", "docs"):
-        assert re.search(rf"(?<![\w-]){imported_as.get(name, name)}(?![\w-])", script), name
-
-
 def run(script, tmp_path, **environment):
     clean = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "CONDA_PREFIX")}
     return subprocess.run(
@@ -151,9 +130,41 @@ def test_active_environment_that_has_everything_is_used(tmp_path):
     assert "using the active environment" in done.stderr
 
 
-def test_lacking_environment_is_not_used(tmp_path):
-    script = 'source ./environment.sh; has_everything "$(command -v python3)" no_such_package_anywhere'
-    assert run(script, tmp_path).returncode != 0
+def test_lacking_environment_is_named_with_what_it_lacks_and_how_to_add_it(tmp_path):
+    """Beside a .venv that has everything and is then taken."""
+    for name in ("environment.sh", "pyproject.toml", "constraints.txt"):
+        shutil.copy(paths.ROOT / name, tmp_path)
+    for folder, option in ((".venv", ""), ("bare", "-S")):  # -S: without its installed packages
+        python = tmp_path / folder / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" {option} "$@"\n')
+        python.chmod(0o755)
+    script = (
+        f"cd {tmp_path}; cat constraints.txt pyproject.toml | cksum >.venv/pins; "
+        'source ./environment.sh; find_environment test; echo "$PYTHON"'
+    )
+    done = run(script, tmp_path, VIRTUAL_ENV=str(tmp_path / "bare"))
+    assert done.returncode == 0 and done.stdout.strip() == str(tmp_path / ".venv" / "bin" / "python")
+    first, second = done.stderr.splitlines()
+    assert (
+        f"{tmp_path / 'bare'} is not used, for it lacks numpy>=2.0, scipy>=1.13, " in first and "pytest>=8.2" in first
+    )
+    assert f"{tmp_path / 'bare'}/bin/python -m pip install" in second and ".[notebooks,test]" in second
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ("numpy>=99.1", f"numpy>=99.1 (it has {metadata.version('numpy')})"),
+        ("no-such-package>=1", "no-such-package>=1"),
+        ("numpy>=2.0", ""),
+    ],
+)
+def test_setup_knows_what_is_missing_and_what_is_too_old(tmp_path, entry, told):
+    shutil.copy(paths.ROOT / "environment.sh", tmp_path)
+    (tmp_path / "pyproject.toml").write_text(f'[project]\ndependencies = ["{entry}"]\n')
+    done = run(f'cd {tmp_path}; source ./environment.sh; lacking "{sys.executable}"', tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, told)
 
 
 @pytest.mark.skipif(shutil.which("dash") is None, reason="no dash, the sh of Debian")
