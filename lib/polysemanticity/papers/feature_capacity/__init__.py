@@ -20,6 +20,7 @@ from polysemanticity.papers.feature_capacity import (
     correlated,
     descent,
     design,
+    emblem,
     extensions,
     phase_diagram,
     price,
@@ -47,7 +48,7 @@ FINDING = (
 
 FAMILIES = (
     bound, bits, allocation, phase_diagram, architectures, blocks, descent, price, correlated, design, real_data,
-    extensions,
+    extensions, emblem,
 )  # fmt: skip
 FIGURES = papers.figures(__file__)
 CLAIMS = {key: claim for key, claim in sorted(i for module in FAMILIES for i in module.CLAIMS.items())}

@@ -16,6 +16,7 @@ from polysemanticity.papers.incidental_polysemanticity import (
     collisions,
     cooccurrence,
     depth,
+    emblem,
     limits,
     necessity,
     noise,
@@ -61,6 +62,7 @@ FAMILIES = (
     necessity,
     winner_takes_all,
     limits,
+    emblem,
 )
 FIGURES = papers.figures(__file__)
 CLAIMS = dict(sorted((name, claim) for family in FAMILIES for name, claim in family.CLAIMS.items()))

@@ -8,8 +8,10 @@ import pandas as pd
 from polysemanticity import incidental
 from polysemanticity.base import streams
 from polysemanticity.base.results import Results
+from polysemanticity.claims import Claim
 from polysemanticity.papers.incidental_polysemanticity import sparsification
 
+CLAIMS: dict[str, Claim] = {}  # a picture of what others found
 FREE, PRICED, FAVOURED = "sharing is free", "sharing has a price", "sharing is favoured"
 MAP, COUNT = "weight", "shared neurons ÷ law"
 # condition, what opposite signs on one neuron cost there, and the verdict's quantity that tells the count ÷ law

@@ -9,6 +9,7 @@ from polysemanticity import plots
 CAPACITY, EDGE, BAR = "capacity C", "importance ratio at an edge", "dimensions of a feature"
 RATIO, KURTOSIS, INVERSE = "importance ratio", "kurtosis κ", "1/kurtosis"
 WORDS = {"ignored": (0.22, 0.3), "shared": (0.9, 0.02), "alone": (4.5, 0.3)}
+BLUE = plots.ROLES["measured"]["color"]
 
 
 def figx_emblem(table: pd.DataFrame) -> Figure:
@@ -36,14 +37,14 @@ def figx_emblem(table: pd.DataFrame) -> Figure:
     for row, name in enumerate(names):
         rows, start = plots.part(bars, series=name), 0.0
         for feature, value in rows[["feature", "value"]].itertuples(index=False):
-            colour = plots.MEASURED if feature == 1 else plots.CONTROL_FILL
+            colour = BLUE if feature == 1 else plots.CONTROL_FILL
             right.barh(row, value, 0.42, left=start, color=colour, edgecolor="white", linewidth=0.8)
             start += value
         own = rows["value"].iloc[0]
         words = f"{row + 1}  {name}: {own:.2g} of a dimension"
-        right.text(0.03 * budget, row - 0.34, words, color=plots.MEASURED, weight="bold", va="center")
+        right.text(0.03 * budget, row - 0.34, words, color=BLUE, weight="bold", va="center")
         point = (rows[RATIO].iloc[0], rows[INVERSE].iloc[0])
-        box = {"boxstyle": "circle", "fc": plots.MEASURED, "ec": "white"}
+        box = {"boxstyle": "circle", "fc": BLUE, "ec": "white"}
         left.text(*point, f"{row + 1}", color="white", weight="bold", ha="center", va="center", size=9, bbox=box)
     right.set(xlim=(0, budget), ylim=(len(names) - 0.6, -0.6), yticks=[], xlabel=f"{budget:.0f} dimensions, divided")
     right.grid(False)

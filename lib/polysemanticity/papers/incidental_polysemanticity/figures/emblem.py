@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 from polysemanticity import plots
 
 MAP, COUNT = "weight", "shared neurons ÷ law"
+BLUE = plots.ROLES["measured"]["color"]
 COLOURS = {
-    "sharing is free": plots.MEASURED,
+    "sharing is free": BLUE,
     "sharing has a price": plots.SERIES[1],
     "sharing is favoured": plots.SERIES[5],
 }
