@@ -11,7 +11,8 @@ CAPACITY, BITS = "capacity C", "information of the read-out [bit]"
 
 def figx_bits(table: pd.DataFrame) -> Figure:
     """Information that the read-out in a feature's own direction has about it, against its capacity: Gaussian features
-    lie on −½ log₂(1 − C), half a bit for half a dimension; heavy-tailed ones scatter about it."""
+    lie on −½ log₂(1 − C), half a bit for half a dimension; heavy-tailed ones lie above it at small capacities, mostly
+    below it at large ones."""
     fig, ax = plt.subplots(figsize=(7, 4))
     look = plots.styles(table)
     plots.lines(ax, plots.part(table, what="corrected"), CAPACITY, y=BITS, look=look)

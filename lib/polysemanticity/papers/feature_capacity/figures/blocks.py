@@ -24,10 +24,11 @@ def figx_blocks(table: pd.DataFrame) -> Figure:
             ax.set_title(series.replace(": ", "\n"), fontsize=9)
         for ax in row[found["series"].nunique() :]:
             ax.set_axis_off()
-        row[0].set_ylabel(f"{name}\n(feature × feature)")
+        row[0].set_ylabel(name)
     fig.colorbar(axes[0, 0].collections[0], ax=axes, label="entry of WᵀW", shrink=0.6)
     fig.suptitle(
-        "Above, the same budget spent in four ways; below, training chooses one block and single features",
+        "Above, the same budget spent in four ways; below, training makes one block of all that share\n"
+        "(n, d): n features in d dimensions",
         weight="bold", fontsize=10,
     )  # fmt: skip
     return fig
@@ -47,7 +48,7 @@ def figx_block_geometry(table: pd.DataFrame) -> Figure:
             ax.set_title(f"{model}, density {density:g}", fontsize=10)
             sizes = plots.part(some, quantity=SIZE)
             pairs = sizes[["features N", "value"]].itertuples(index=False)
-            found = "\n".join(f"{value:.3g} per block, N = {n:.0f}" for n, value in pairs)
+            found = "\n".join(f"{value:.3g} per block in the mean, N = {n:.0f}" for n, value in pairs)
             ax.set_xlabel(found, fontsize=9)
         row[0].set_ylabel("feature, sorted by block")
     fig.colorbar(axes[0, 0].collections[0], ax=axes, label=GRAM, shrink=0.6)

@@ -33,7 +33,7 @@ def figx_landscape(table: pd.DataFrame) -> Figure:
     plots.lines(right, plots.part(shares, what="control"), "kurtosis κ", linewidth=2.5)
     right.axvline(3, **plots.CONTROL_LINE)
     right.set(xlabel="kurtosis κ", ylabel=SHARE, ylim=(-0.02, None), title="No wrong minima for kurtosis > 3")
-    right.legend()
+    right.legend(title="band: 95 %, binomial", title_fontsize=9)
     return fig
 
 

@@ -14,9 +14,10 @@ BLUE = plots.ROLES["measured"]["color"]
 
 def figx_emblem(table: pd.DataFrame) -> Figure:
     """Left: how much of a dimension one special feature gets in trained models, over its importance and the density of
-    inputs; grey it is ignored, coloured it shares, black it has a whole one, and the dashed edges are predicted. Right:
-    three bars show how ten dimensions are divided at the three marked points: the special feature in blue has no room,
-    a shared room and a room of its own."""
+    inputs; grey it is ignored, coloured it shares, black it has a whole one, and the dashed edges are predicted; for
+    dense inputs, where nothing is shared, a model may take the wrong side. Right: three bars show how ten dimensions
+    are divided at the three marked points: the special feature in blue has no room, a shared room and a room of its
+    own."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), width_ratios=(1.1, 1))
     left.set(xscale="log", yscale="log")
     grid = plots.part(table, quantity=CAPACITY).pivot(index=INVERSE, columns=RATIO, values="value")

@@ -23,7 +23,11 @@ def figx_transitions(table: pd.DataFrame) -> Figure:
     colour = dict(zip(kurtoses, plots.SERIES, strict=False))
     for name, rows in sweep.groupby("series", sort=False):
         kurtosis, _, way = name.partition(", ")
-        style = {"color": colour[kurtosis], "linestyle": "--" if way == "down" else "-"}
+        down = {"linestyle": (0, (2, 2)), "linewidth": 2.4, "zorder": 3} if way == "down" else {"linestyle": "-"}
+        style = {
+            "color": plots.SERIES[2] if way == "down" and kurtosis == list(kurtoses)[-1] else colour[kurtosis],
+            **down,
+        }
         left.plot(rows[RATIO], rows["capacity C"], label=f"{kurtosis}, ratio going {way}", **style)
     left.set(xlabel=RATIO, ylabel="capacity C", title="Quadratic: a loop below κ = 3 only")
     left.minorticks_off()
@@ -33,7 +37,7 @@ def figx_transitions(table: pd.DataFrame) -> Figure:
     near = nets["capacity C"].to_numpy()[:, None] - np.array([0, 0.5, 1])
     share = (np.abs(near).min(-1) < 0.05).mean()
     plots.points(right, nets.assign(series="ReLU, one start"), SPECIAL, y="capacity C", ms=4, alpha=0.5)
-    right.set(xscale="log", xlabel=SPECIAL, title=f"ReLU: {share:.0%} near 0, ½ or 1")
+    right.set(xscale="log", xlabel=SPECIAL, title=f"ReLU: {share:.0%} within 0.05 of 0, ½, 1")
     right.set_xticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
     right.minorticks_off()
     handles, names = (a + b for a, b in zip(*(ax.get_legend_handles_labels() for ax in (left, right)), strict=True))

@@ -24,7 +24,7 @@ def figx_costs(table: pd.DataFrame) -> Figure:
         plots.points(ax, neurons, "place", look={neurons["series"].iloc[0]: look["polysemantic neurons"]}, marker="D")
         drawing.levels(ax, plots.part(here, what="corrected"), look=look)
         ax.set_xticks(list(places.values()), [f"{drawing.wrapped(n, 16)}" for n in places])
-        ax.set(ylabel="per feature", ylim=(0, None))
+        ax.set(ylabel="pairs, or neurons,\nper feature", ylim=(0, None))
         ax.set_title(size, fontsize=10, fontweight="normal")
     fig.suptitle(_costs_title(table), x=0.01, ha="left", fontweight="bold", fontsize=11)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=3)

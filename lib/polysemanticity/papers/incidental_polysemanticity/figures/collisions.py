@@ -18,8 +18,8 @@ WIDE = (8, 4.4)
 def fig3_counts(table: pd.DataFrame) -> Figure:
     """Left: polysemantic neurons against the number of neurons on logarithmic axes: published means, gradient flow and
     AdamW of fewer features, each along its own dashed line n²/4m. Right: the same counts divided by n²/4m against
-    neurons per feature, with 95 % intervals: near one where there are as many neurons as features, lower beyond, lowest
-    in the published counts; without interference they would be far above."""
+    neurons per feature, with 95 % intervals: from 0.8 to above one where there are as many neurons as features, mostly
+    lower beyond, lowest in the published counts; without interference they would be far above."""
     fig, (left, right) = plt.subplots(1, 2, figsize=WIDE)
     look = plots.styles(table)
     look |= {"the law n²/4m": plots.PAPER_LINE, "no interference": plots.CONTROL_LINE}

@@ -13,9 +13,10 @@ UNITS, NEURONS_PER = "price ÷ half-price by the law", "neurons per feature m/n"
 
 def figx_price(table: pd.DataFrame) -> Figure:
     """Left: share of polysemantic neurons left against the price of sharing in units of the law, for all numbers of
-    features and neurons: the points lie about one curve, that of the theory; stars of features that are on
-    independently among them. Right: the price that parts half of the pairs, divided by the regularization, against
-    neurons per feature, along the theory's line, which rises steeply towards m = n."""
+    features and neurons: the points lie about the theory, which hardly depends on their number but where neurons run
+    out; stars of features that are on independently among them, one of five far below. Right: the price that parts half
+    of the pairs, divided by the regularization, against neurons per feature, along the theory's line, which rises
+    steeply towards m = n."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.3))
     look = plots.styles(table)
     rows = plots.part(table, quantity=LEFT)
@@ -25,7 +26,7 @@ def figx_price(table: pd.DataFrame) -> Figure:
     measured = rows[(rows["what"] == "measured") & (rows["series"] != "independent features")]
     plots.points(left, measured.drop(columns=["low", "high"]), UNITS, look=look, ms=3.5, alpha=0.75)
     plots.points(left, star, UNITS, look=look, marker="*", ms=11, zorder=4)
-    left.set(xlabel="price of sharing ÷ (g λ / q)", ylabel="share of shared neurons left")
+    left.set(xlabel="price of sharing ÷ (g λ / q)", ylabel="share of shared neurons left (bars: 95 %)")
     left.set_xticks([0.25, 0.5, 1, 2, 4], ["¼", "½", "1", "2", "4"])
     left.minorticks_off()
     left.set_title(_left_title(measured, plots.part(rows, what="corrected")))
@@ -54,4 +55,4 @@ def figx_price(table: pd.DataFrame) -> Figure:
 def _left_title(measured: pd.DataFrame, theory: pd.DataFrame) -> str:
     plenty = theory[theory["series"] == theory["series"].iloc[0]]
     off = measured["value"] - np.interp(measured[UNITS], plenty[UNITS], plenty["value"])
-    return "One curve for all sizes …" if np.sqrt((off**2).mean()) < 0.15 else "What is left at a price …"
+    return "Nearly one curve for all sizes …" if np.sqrt((off**2).mean()) < 0.15 else "What is left at a price …"

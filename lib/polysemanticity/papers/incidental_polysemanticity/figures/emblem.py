@@ -35,15 +35,28 @@ def figx_emblem(table: pd.DataFrame) -> Figure:
     for place, row in enumerate(found.to_dict("records")):
         look = plots.ROLES["paper"]["color"] if row["what"] == "paper" else COLOURS[row["series"]]
         bar = [[row["value"] - max(row["low"], 0)], [row["high"] - row["value"]]]
-        right.errorbar([row["value"]], [place], xerr=bar, marker="o", color=look, capsize=2, linestyle="none")
+        right.errorbar(
+            [row["value"]],
+            [place],
+            xerr=bar,
+            marker="o",
+            mfc="white" if row["what"] == "paper" else look,
+            color=look,
+            capsize=2,
+            linestyle="none",
+        )
     right.axvline(1, **plots.ROLES["corrected"])
     right.set_yticks(range(len(found)), found["condition"], fontsize=9)
     right.yaxis.tick_right()
-    right.set(ylim=(len(found) - 0.5, -0.5), xlim=(-0.1, None), xlabel=COUNT)
+    right.set(ylim=(len(found) - 0.5, -0.5), xlim=(-0.1, None), xlabel=f"{COUNT} (95 % intervals)")
     right.grid(False, axis="y")
     for series, rows in found.groupby("series", sort=False):
         middle = found["series"].tolist().index(series) + (len(rows) - 1) / 2
-        side = {"ha": "left", "x": 1.4} if rows["value"].max() < 1.5 else {"ha": "right", "x": 2.75}
+        side = (
+            {"ha": "left", "x": 1.4}
+            if rows["value"].max() < 1.5
+            else {"ha": "right", "x": 2.75, "bbox": {"fc": "white", "ec": "none", "pad": 1}}
+        )
         right.text(y=middle, s=series, va="center", fontsize=9, color=COLOURS[series], weight="bold", **side)
     right.set_title("The law n²/4m, and what ends it", fontsize=10, pad=9)
     return fig

@@ -37,5 +37,6 @@ def figx_limits(table: pd.DataFrame) -> Figure:
         ax.set_ylim(-0.03, 1.03)
         ax.minorticks_off()
         ax.set_ylabel(ax.get_ylabel() if ax is left else "")
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16))
+        bars = "bars: 95 % of the mean" if ax is left else "bands: 95 % of the mean"
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), title=bars, title_fontsize=9)
     return fig

@@ -13,9 +13,9 @@ PANELS = (("bipolar", "gaussian"), ("uniform", "laplace"))  # laws of noise: sol
 
 def fig5_fourth_norm(table: pd.DataFrame) -> Figure:
     """Fourth norm of the encodings over steps of training on logarithmic axes, for four laws of noise and three
-    strengths. Bipolar and uniform noise raise it to about the level of the sparsest simplex, Gaussian noise leaves it,
-    Laplace noise lowers it. Right: final weights under bipolar noise, nearly one-hot rows, one of them spread over all
-    neurons used."""
+    strengths. Bipolar and uniform noise raise it, the two stronger ones to about the level of the sparsest simplex;
+    Gaussian noise leaves it, Laplace noise lowers it. Right: final weights under bipolar noise, nearly one-hot rows,
+    one of them spread over all neurons used."""
     fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.9), width_ratios=(1, 1, 0.9))
     courses, look = plots.part(table, quantity=FOURTH), plots.styles(table)
     for ax, laws in zip(axes, PANELS, strict=False):
@@ -30,7 +30,8 @@ def fig5_fourth_norm(table: pd.DataFrame) -> Figure:
     axes[0].set(ylabel=FOURTH)
     handles, names = axes[0].get_legend_handles_labels()
     chosen = dict(zip(reversed(names), reversed(handles), strict=True))  # the solid ones, which came first
-    fig.legend(list(chosen.values())[::-1], list(chosen)[::-1], loc="outside lower left", ncols=4)
+    fig.legend(list(chosen.values())[::-1], list(chosen)[::-1], loc="outside lower left", ncols=4,
+               title="bands: 95 % of the mean over networks", title_fontsize=9)  # fmt: skip
     weights = plots.part(table, quantity="weight")
     plots.matrix(axes[2], weights, "feature (sorted)", "neuron (sorted)", label="weight", limit=1)
     axes[2].set(title=f"Final weights, bipolar,\nσ = {weights['noise σ'].iloc[0]:g}", xticks=[], yticks=[])
@@ -55,7 +56,7 @@ def figx_noise_theory(table: pd.DataFrame) -> Figure:
     left.legend(loc="lower left")
     plots.lines(right, plots.part(table, quantity=PARTICIPATION), "time t")
     right.set(xlabel="time t", ylabel=PARTICIPATION, ylim=(0, 1), title="Descent without sampling")
-    right.legend(loc="lower right")
+    right.legend(loc="lower right", title="bands: 95 % of the mean", title_fontsize=9)
     return fig
 
 
@@ -75,17 +76,18 @@ def figx_noise_pairs(table: pd.DataFrame) -> Figure:
     left.set_xticks(range(len(sizes)), sizes, rotation=60)
     left.set(xlabel="features n, neurons m", ylabel=COUNT, title="Bipolar noise alone")
     left.set_ylim(-0.03 * law["value"].max(), None)
-    left.legend(loc="upper left")
+    left.legend(loc="upper left", title="bars: 95 %", title_fontsize=9)
     rows = plots.part(table, quantity=PRODUCT)
     middle.set(xscale="log", xlabel="time t", ylabel="product $W_0\\cdot W_1$", title="A planted pair")
     plots.lines(middle, rows, "time t", look=plots.styles(rows))
     middle.set_ylim(-1.05, 0.02)
-    middle.legend(loc=(0.02, 0.42))
+    middle.legend(loc=(0.02, 0.42), title="bands: range", title_fontsize=9)
     rows = plots.part(table, quantity=f"{COUNT}, noise and l1")
     look = plots.styles(rows)
     plots.lines(right, plots.part(rows, what="corrected"), "noise σ", look=look)
     plots.lines(right, plots.part(rows, what="measured"), "noise σ", look=look, markers=True)
     right.set(xlabel="σ of bipolar noise", ylabel=COUNT, ylim=(0, 1.25 * rows["value"].max()))
     right.set_title(f"l1 and noise, n = {rows['features n'].iloc[0]:.0f}, m = {rows['neurons m'].iloc[0]:.0f}")
-    right.legend(loc="upper right")
+    right.legend(loc="upper right", title="band: 95 % of the mean", title_fontsize=9)
+    right.set_xticks([0, 0.05, 0.1, 0.15], ["0", "0.05", "0.1", "0.15"])
     return fig

@@ -18,7 +18,7 @@ def figx_penalties(table: pd.DataFrame) -> Figure:
     """Left: participation of the encodings for each penalty and output, from dense to one-hot. Right: pairs of features
     on one neuron per network for the same arms, split by the signs of their weights. Without a penalty and with l2
     encodings stay dense; with l1 and with a concave penalty they are one-hot and neurons are shared, nearly as often as
-    the exact count says."""
+    the exact count says. With a sigmoid output and weak l1 rows are less sparse, and pairs of one sign remain."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4.4), sharey=True)
     sparse, shared = plots.part(table, quantity=SPARSE), plots.part(table, quantity=SHARED)
     look = plots.styles(shared)
@@ -27,7 +27,9 @@ def figx_penalties(table: pd.DataFrame) -> Figure:
     bars = bars.assign(value=bars["value"].where(~missed, 0.0))
     places = drawing.stacked(right, bars, "penalty", look=look, horizontal=True)
     for penalty in bars["penalty"][missed]:
-        right.text(0.1, places[penalty], "networks missed the gate", va="center", fontsize=9, color=plots.CONTROL)
+        right.text(
+            0.1, places[penalty], "these networks do not reconstruct", va="center", fontsize=9, color=plots.CONTROL
+        )
     pairs = plots.part(shared, series="all pairs")
     pairs = pairs.assign(place=pairs["penalty"].map(places), series="all pairs, 95 % interval")
     whole = {"all pairs, 95 % interval": look["all pairs"]}
@@ -39,7 +41,9 @@ def figx_penalties(table: pd.DataFrame) -> Figure:
     fig.legend(handles.values(), handles, loc="outside lower right", ncols=4)
 
     look = plots.styles(sparse)
-    seen = plots.part(sparse, series=["measured", "missed the gate"])
+    names = {"measured": "measured, 95 %", "missed the gate": "do not reconstruct"}
+    look |= {new: look[old] for old, new in names.items() if old in look}
+    seen = plots.part(sparse, series=list(names)).replace({"series": names})
     left.set(xscale="log", xlabel=f"{SPARSE}\n(one-hot: 1)", title="Sparse?")
     plots.points(left, seen.assign(place=seen["penalty"].map(places)), "place", look=look, horizontal=True)
     drawing.levels(left, plots.part(sparse, series=["Gaussian rows", "one-hot rows"]), look=look, vertical=True)

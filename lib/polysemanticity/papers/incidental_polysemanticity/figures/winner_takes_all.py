@@ -13,7 +13,8 @@ def figx_winner_takes_all(table: pd.DataFrame) -> Figure:
     """Left: how many neurons a feature uses, for six activation functions with two neurons for every feature, at the
     start (crosses) and at the end of training without and with the regularization, with and without LayerNorm. Right:
     polysemantic neurons of the same networks relative to the exact count. Softmax alone uses fewer neurons than at the
-    start; with the regularization all functions use about one, and linear codes share neurons."""
+    start; with the regularization functions use about one, linear and top-4 codes behind a LayerNorm two. Linear and
+    top-4 codes then share neurons; without the regularization SoLU, top-4 and softmax codes share most."""
     seen = table[table["neurons per feature"] == 2]
     look = plots.styles(seen[seen["what"] == "measured"], "arm")
     fig, panels = plt.subplots(1, 2, figsize=(8, 5), sharey=True)
@@ -44,13 +45,15 @@ def figx_winner_takes_all(table: pd.DataFrame) -> Figure:
     left.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
     left.minorticks_off()
     right.axvline(1, **plots.ROLES["corrected"], label="exact count of one-hot codes")
-    right.set(xlabel=SHARED, title="Shared?", xlim=(-0.15, None))
+    right.set(xlabel=SHARED, xlim=(-0.15, None))
     handles, labels = left.get_legend_handles_labels()
     more = dict(zip(*right.get_legend_handles_labels()[::-1], strict=True))
     law = next(name for name in more if name not in labels)
     handles, labels = [*handles, more[law]], [*labels, law]
     labels = [f"{text}, 95 %" if text in arms else text for text in labels]
     fig.legend(handles, labels, loc="outside lower center", ncols=3)
+    size = seen["series"].iloc[0].partition(", missed")[0]
+    right.set_title(f"Shared? ({size})")
     fig.suptitle(_finding(seen), x=0.02, ha="left", fontsize=11, fontweight="bold")
     return fig
 
@@ -61,7 +64,10 @@ def _finding(seen: pd.DataFrame) -> str:
     fewer = used[used["high"] < 0.9 * used["start"]]["activation"]
     shared = plots.part(seen, quantity=SHARED, arm="l1")
     kept = shared[shared["low"] > 0.1]["activation"]
-    return f"Without l1 training concentrates {_list(fewer)} codes; with it {_list(kept)} codes share neurons"
+    return (
+        f"Without l1 and LayerNorm, training concentrates {_list(fewer)} codes only;\nwith l1 alone, {_list(kept)} "
+        "codes share neurons and others do not"
+    )
 
 
 def _list(names) -> str:
