@@ -124,3 +124,17 @@ def test_a_difference_of_means_is_welchs_and_counts_are_never_exact():
     assert intervals.difference([4, 4, 4], [1, 1]) == (3, 3, 3)
     value, low, high = intervals.difference([4, 4, 4], [1, 1], grain=1)
     assert value == 3 and 1.5 < low < 3 < high < 4.5
+
+
+def test_estimates_of_networks_that_pass_a_gate_and_of_too_few():
+    values, half = np.arange(8.0), np.arange(8) % 2 == 0
+    assert intervals.gated(values > 1, lambda good: intervals.mean(values[good])) == intervals.mean(values[2:])
+    value, low, high = intervals.gated(half, lambda good: intervals.mean(values[good]))
+    assert (value, low, high) == (3.5, -np.inf, np.inf) and not intervals.passes(np.array([True]))
+
+
+def test_an_extreme_of_what_was_not_measured_has_no_ends():
+    known, unknown = Estimate(1.0, 0.5, 1.5), Estimate(2.0, -np.inf, np.inf)
+    assert intervals.extreme([known, Estimate(2.0, 1.8, 2.2)]) == (2.0, 1.8, 2.2)
+    for largest in (True, False):
+        assert intervals.extreme([known, unknown], largest)[1:] == (-np.inf, np.inf)

@@ -12,6 +12,8 @@ from scipy import stats
 
 from polysemanticity.base.checks import check
 
+PASSING = 0.75  # share of networks that must pass a gate
+
 
 class Estimate(NamedTuple):
     """A measured value and the ends of its interval: three numbers, or three arrays of one shape."""
@@ -155,9 +157,26 @@ def extreme(estimates: Sequence[Estimate], largest: bool = True) -> Estimate:
     """Return the largest (or smallest) of several values, with the largest (or smallest) of their ends.
 
     These cover the largest of the true values if the intervals hold together: at a level of 1 − 0.05/k for k of them.
+    Without ends where one of them has none: what it stands for was not measured.
     """
-    pick = max if largest else min
-    return Estimate(*(pick(float(estimate[end]) for estimate in estimates) for end in range(3)))
+    value, low, high = ((max if largest else min)(float(e[end]) for e in estimates) for end in range(3))
+    unknown = any(e.low == -np.inf and e.high == np.inf for e in estimates)
+    return Estimate(value, -np.inf, np.inf) if unknown else Estimate(value, low, high)
+
+
+def passes(good: np.ndarray) -> bool:
+    """Return whether enough networks pass a gate to be judged: PASSING of them, and two at least."""
+    return bool(good.mean() >= PASSING and good.sum() >= 2)
+
+
+def gated(good: np.ndarray, estimate: Callable[[np.ndarray], Estimate]) -> Estimate:
+    """Return the estimate of the networks that pass the gate, good [network]; one without ends where too few do.
+
+    `estimate` gets the mask of the networks that it is to be made of.
+    """
+    if passes(good):
+        return estimate(good)
+    return Estimate(estimate(np.ones_like(good)).value, -np.inf, np.inf)
 
 
 def join(estimates: Sequence[Estimate]) -> Estimate:

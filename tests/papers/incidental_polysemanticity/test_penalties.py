@@ -49,7 +49,7 @@ def of(configs, of_l2, root, same, task, spread_of_l2):
 
 
 JUDGES = {
-    "IP-08a": lambda **truth: penalties.measured_dense(planted(**truth)),
+    "IP-08a": lambda **truth: penalties.measured_dense(counted(**truth)),
     "IP-08b": lambda **truth: penalties.measured_corner(planted(**truth), counted(**truth)),
     "IP-08c": lambda **truth: penalties.measured_sigmoid(counted(**truth)),
     "IP-08d": lambda **truth: penalties.measured_l2(planted(**truth)),
@@ -60,7 +60,7 @@ JUDGES = {
     ("claim", "truth", "verdict"),
     [
         *((name, {}, claims.HOLDS) for name in ("IP-08a", "IP-08b", "IP-08c")),
-        *((name, {"task": 0.9}, claims.NOT_TESTED) for name in ("IP-08b", "IP-08c", "IP-08d")),
+        *((name, {"task": 0.9}, claims.NOT_TESTED) for name in ("IP-08a", "IP-08b", "IP-08c", "IP-08d")),
         ("IP-08a", {"of_l2": 0.5}, claims.FAILS),
         ("IP-08b", {"root": 0.2}, claims.FAILS),
         ("IP-08c", {"same": 2}, claims.FAILS),

@@ -22,7 +22,6 @@ MODELS = ("quadratic", "relu")
 DENSITIES = (0.3, 0.1, 0.02)
 SIZES = ("few", "many")  # features
 N_TEST = 10_000  # samples that measure a loss
-PASSING = 0.75  # share of networks that must pass the gate
 GRAM, BLOCK, SIZE = "entry of WᵀW ÷ its largest", "dimensions of a block", "features per block, mean over starts"
 
 
@@ -178,7 +177,7 @@ def measured_sizes(shaped: Results) -> Measured:
         good = _passed(shaped, n)[0]
         small = _shape(shaped, "relu", n).size[0]
         key = f"features per block, quadratic − ReLU, densest, {name} features"
-        quantities[key] = _gated(
+        quantities[key] = intervals.gated(
             good, lambda some, large=large, small=small: intervals.difference(large, small[some], grain=1)
         )
     config = shaped.where(model="relu").configs[0]
@@ -233,15 +232,8 @@ def _passed(shaped: Results, n_features: int) -> np.ndarray:
     return shaped.where(model="relu", n_features=n_features)[0]["loss"] < 1
 
 
-def _gated(good: np.ndarray, estimate) -> Estimate:
-    """The estimate of the networks that pass the gate; an interval without ends where too few do."""
-    if good.mean() >= PASSING and good.sum() >= 2:
-        return estimate(good)
-    return Estimate(estimate(np.ones_like(good)).value, -math.inf, math.inf)
-
-
 def _mean(good: np.ndarray, values: np.ndarray) -> Estimate:
-    return _gated(good, lambda some: intervals.mean(values[some]))
+    return intervals.gated(good, lambda some: intervals.mean(values[some]))
 
 
 def _both(shaped: Results) -> str:

@@ -240,7 +240,7 @@ def measured_real(real: Results) -> Measured:
     for config, result in real.pairs():
         c, random, expected = result["capacity"][2], result["random"][2], result["predicted"]
         name = f"rms of C − predicted C ÷ that of random directions, {config['name']}"
-        quantities[name] = _gated(intervals.mean, result, _rms(c, expected) / _rms(c, random))
+        quantities[name] = _mean(result, _rms(c, expected) / _rms(c, random))
         counts.append(f"{_shared(c).mean():.0f} for {_shared(expected)} ({config['name']})")
     return _measured(real, quantities, f"Shared features found for those predicted: {', '.join(counts)}.")
 
@@ -251,11 +251,11 @@ def measured_signs(real: Results) -> Measured:
     for config, result in real.pairs():
         shared = _shared(result["capacity"])  # [arrangement, net]
         name = f"shared features as they are − with signs at random, {config['name']}"
-        quantities[name] = _gated(
-            lambda some, less=shared[1]: intervals.difference(some, less, grain=1), result, shared[2]
+        quantities[name] = intervals.gated(
+            _passed(result), lambda good, all_=shared: intervals.difference(all_[2][good], all_[1], grain=1)
         )
         cost = f"held-out loss with signs at random ÷ loss, {config['name']}"
-        costs[cost] = _gated(intervals.mean, result, result["sign_cost"])
+        costs[cost] = _mean(result, result["sign_cost"])
     note = "Models of real data lose when signs are drawn at random: they use interference that can be predicted."
     return _measured(real, quantities | costs, note)
 
@@ -274,12 +274,12 @@ def measured_squares(real: Results) -> Measured:
     return _measured(real, quantities, "The exact loss is minimised from 12 random starts.")
 
 
-def _gated(estimate, result: dict, values: np.ndarray) -> intervals.Estimate:
-    """The estimate of the models that pass the gate; with fewer than two of them an interval without ends."""
-    passed = result["r2"] >= result["r2_alone"]
-    if passed.sum() < 2:
-        return intervals.Estimate(float(values.mean()), -math.inf, math.inf)
-    return estimate(values[passed])
+def _mean(result: dict, values: np.ndarray) -> intervals.Estimate:
+    return intervals.gated(_passed(result), lambda good: intervals.mean(values[good]))
+
+
+def _passed(result: dict) -> np.ndarray:
+    return result["r2"] >= result["r2_alone"]
 
 
 def _measured(real: Results, quantities: dict, note: str) -> Measured:

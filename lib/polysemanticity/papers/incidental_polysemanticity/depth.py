@@ -15,7 +15,7 @@ from polysemanticity.claims import Claim, Measured
 from polysemanticity.incidental import deep, toy_networks
 from polysemanticity.intervals import Estimate
 
-GATE, PASSING = 0.1, 0.75  # error per feature (that of y = 0 is one); share of networks that must be below it
+GATE = 0.1  # error per feature (that of y = 0 is one)
 RATE = 0.01  # of Adam, for untied networks
 STEP, HORIZON = 0.025, 6.0  # of the descent of tied networks; λ · time
 ORDINALS = ("first", "second", "third")
@@ -231,16 +231,10 @@ def _in_use(responses: np.ndarray) -> np.ndarray:
 
 
 def counted(result: dict, config: dict, layer: int, level: float = 0.95) -> Estimate:
-    """Return the count of a layer ÷ the exact count, over the networks that pass the gate.
-
-    An interval without ends where fewer than PASSING of the networks do.
-    """
-    good = result["error"] < GATE
-    count = result["count"][layer][good]
+    """Return the count of a layer ÷ the exact count, over the networks that pass the gate."""
     exact = incidental.expected_polysemantic(config["n_features"], config["n_neurons"])
-    if good.mean() < PASSING or good.sum() < 2:
-        return Estimate(float(result["count"][layer].mean() / exact), -math.inf, math.inf)
-    return intervals.counts(count, exact, level)
+    count = result["count"][layer]
+    return intervals.gated(result["error"] < GATE, lambda good: intervals.counts(count[good], exact, level))
 
 
 def table(feed: Results, lines: Results) -> pd.DataFrame:
@@ -345,10 +339,10 @@ def measured_gains(lines: Results) -> Measured:
     by_arm = {c["arm"]: (result, c) for c, result in lines.pairs() if c["n_neurons"] == largest}
     usual, untaxed, begun, equal = (by_arm[arm] for arm in INTERVENTIONS)
     good = usual[0]["error"] < GATE
-    enough = good.mean() >= PASSING and usual[0]["count"][0][good].any()
     chances = Estimate(0.5, -math.inf, math.inf)
-    if enough:
-        chances = intervals.ratio_of_means(usual[0]["above"][good], usual[0]["count"][0][good])
+    if usual[0]["count"][0][good].any():
+        above, count = usual[0]["above"], usual[0]["count"][0]
+        chances = intervals.gated(good, lambda some: intervals.ratio_of_means(above[some], count[some]))
     values = [counted(*part, 0).value for part in (usual, begun)]
     return Measured(
         {

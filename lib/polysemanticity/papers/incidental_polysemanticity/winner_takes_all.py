@@ -17,7 +17,7 @@ from polysemanticity.incidental import activations, deep, toy_networks
 from polysemanticity.intervals import Estimate
 
 RATE = 0.02  # of Adam
-GATE, PASSING = 0.1, 0.75  # error per feature (that of y = 0 is one); share of networks that must be below it
+GATE = 0.1  # error per feature (that of y = 0 is one)
 NAMES = tuple(activations.ACTIVATIONS)
 BOUNDED = f"top-{activations.TOP}"  # in use by construction: no more than it keeps
 SPREADING = tuple(name for name in NAMES if name not in ("softmax", BOUNDED))
@@ -188,12 +188,10 @@ class Arm:
         self.values = {key: array[place] for key, array in result.items()}
         self.n, self.m = config["n_features"], config["n_neurons"]
         self.passed = self.values["error"] < GATE
-        self.judged = bool(self.passed.mean() >= PASSING and self.passed.sum() >= 2)
+        self.judged = intervals.passes(self.passed)
 
     def _of(self, estimate) -> Estimate:
-        """The estimate of the networks that pass; an interval without ends where too few do."""
-        found = estimate(self.passed if self.judged else np.ones_like(self.passed))
-        return found if self.judged else Estimate(found.value, -math.inf, math.inf)
+        return intervals.gated(self.passed, estimate)
 
     def used(self, level: float = 0.95) -> Estimate:
         """Return the neurons in use at the end."""
