@@ -53,8 +53,8 @@ CLAIMS: dict[str, Claim] = {
             "may leave. One neuron in five networks would still be none, against three under l1."
         ),
         whose="implied",
-        known="32 networks at n = 32, m = 64 had 1.0, 1.0 and 0; sixteen at n = 20, m = 50 the same. Twelve of this size "
-        "had them too, but both arms share their starts: their counts were pooled as if of twice as "
+        known="32 networks at n = 32, m = 64 had 1.0, 1.0 and 0; sixteen at n = 20, m = 50 the same. Twelve of this "
+        "size had them too, but both arms share their starts: their counts were pooled as if of twice as "
         "many networks: forty others of each are judged, the larger count of the two",
         gate=_GATED,
         figure="figx_penalties",
