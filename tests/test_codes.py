@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
 from polysemanticity import codes
 
@@ -182,6 +183,23 @@ def test_expected_confusions_are_those_of_drawn_codes_and_vanish_with_length():
     assert codes.expected_confusions(10, 1, 2) == pytest.approx(2**9 - 1, rel=0.02)
 
 
+def test_expected_confusions_of_sparse_features_are_those_of_drawn_codes():
+    """Second way: all messages with 3 of 9 features on, by random directions and levels of their own."""
+    messages = np.array([message for message in itertools.product([0, 1], repeat=9) if sum(message) == 3])
+    drawn = []
+    for seed in range(300):
+        drive = messages @ np.random.default_rng(seed).standard_normal((9, 5)) / np.sqrt(3)
+        words = np.searchsorted(stats.norm.ppf([0.25, 0.5, 0.75]), drive)
+        counts = np.unique(words, axis=0, return_counts=True)[1]
+        drawn.append((counts**2).sum() / len(words) - 1)
+    error = np.std(drawn) / np.sqrt(300)
+    assert codes.expected_confusions(9, 5, 4, active=3) == pytest.approx(np.mean(drawn), abs=4 * error)
+    assert error < 0.05 * np.mean(drawn)
+    assert codes.expected_confusions(9, 1, 2, active=8) < 8  # two messages that share seven of eight features
+    with pytest.raises(ValueError, match="active = 9: allowed is an integer from 1 to 8"):
+        codes.expected_confusions(9, 1, 2, active=9)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -206,3 +224,43 @@ def test_expected_confusions_are_those_of_drawn_codes_and_vanish_with_length():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_what_a_linear_autoencoder_with_dropout_keeps_is_the_minimum_of_its_expected_loss():
+    """Second way: the expected loss, written out for both factors, minimised by scipy from a random start."""
+    sigma, units, rate = np.array([1.5, 1.0, 0.6, 0.1]), 6, 0.5
+
+    def loss(flat):
+        first, second = flat[:24].reshape(units, 4), flat[24:].reshape(4, units)
+        hidden = first * sigma  # its rows are units; the inputs' covariance is diagonal
+        price = rate / (1 - rate) * (np.square(second).sum(0) * np.square(hidden).sum(1)).sum()
+        return np.square((np.eye(4) - second @ first) * sigma).sum() + price
+
+    start = np.random.default_rng(0).standard_normal(48) / 2
+    found = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-9, "maxiter": 5000}).x
+    kept = np.linalg.svd((found[24:].reshape(4, units) @ found[:24].reshape(units, 4)) * sigma)[1]
+    np.testing.assert_allclose(codes.shrunk_by_dropout(sigma, units, rate), kept, atol=1e-4)
+    assert codes.shrunk_by_dropout(sigma, units, rate)[-1] == 0 < codes.shrunk_by_dropout(sigma, units, 0.1)[-1]
+
+
+def test_without_dropout_everything_is_kept_in_any_order():
+    sigma = np.array([0.3, 2.0, 1.0])
+    np.testing.assert_array_equal(codes.shrunk_by_dropout(sigma, 3, 0.0), sigma)
+    kept = codes.shrunk_by_dropout(sigma, 3, 0.3)
+    np.testing.assert_allclose(kept, codes.shrunk_by_dropout(np.sort(sigma), 3, 0.3)[[0, 2, 1]])
+    assert sigma[1] - kept[1] == pytest.approx(0.3 / 0.7 / 3 * kept.sum())
+
+
+@pytest.mark.parametrize(
+    ("deviations", "units", "rate", "message"),
+    [
+        ([1.0, -0.1], 4, 0.1, "deviations"),
+        ([1.0, np.nan], 4, 0.1, "deviations"),
+        ([], 4, 0.1, "deviations"),
+        ([1.0, 1.0, 1.0], 2, 0.1, "n_units = 2: allowed is at least the 3 components"),
+        ([1.0], 4, 1.0, "rate = 1.0: allowed is at least 0 and below 1"),
+    ],
+)
+def test_shrinking_refuses_what_it_has_no_theory_for(deviations, units, rate, message):
+    with pytest.raises(ValueError, match=message):
+        codes.shrunk_by_dropout(deviations, units, rate)

@@ -147,26 +147,46 @@ def erasure_limit(n_bits: int, n_units: int, levels: int, rate) -> Float[np.ndar
     return (binom.pmf(survivors, n_units, 1 - d[..., None]) * told).sum(-1)
 
 
-def expected_confusions(n_bits: int, n_units: int, levels: int) -> float:
+def expected_confusions(n_bits: int, n_units: int, levels: int, active: int | None = None) -> float:
     """Return how many other messages a message of a long random `superposition` is expected to be confused with.
 
-    Nothing is erased. Two messages that differ in h bits drive a unit with correlation 1 - 2h/k and are confused if all
-    units show the same level, so this is sum_h C(k, h) P(same level)^m: below 1 %, 99 % of messages can be told apart.
-    Needs no list of words and so holds for any length; drives are taken as Gaussian, which they are for many bits.
+    Nothing is erased. Two messages that drive a unit with correlation r are confused if all units show the same level:
+    the sum over messages of P(same level at r)^m; below 1 %, 99 % of messages can be told apart. Needs no list of words
+    and so holds for any length.
+
+    Fair bits b = +-1 (`active` None): C(k, h) messages differ in h bits, r = 1 - 2h/k; drives are taken as Gaussian,
+    which they are for many bits. Sparse features: messages with `active` of k features on (1) and the others off (0)
+    drive a unit with w . b / sqrt(active), w Gaussian, so that C(a, o) C(k-a, a-o) messages share o features and have
+    r = o/a: exact. Such a message has log2 C(k, a) bits.
     """
     check(n_bits >= 2, "n_bits", n_bits, "an integer of at least 2")
     check(n_units >= 1, "n_units", n_units, "an integer of at least 1")
     check(levels >= 2 and levels % 2 == 0, "levels", levels, "an even number of at least 2")
-    h = np.arange(1, n_bits + 1)
-    correlation = (1 - 2 * h / n_bits)[:, None, None]
+    if active is None:
+        h = np.arange(1, n_bits + 1)
+        correlation, pairs = 1 - 2 * h / n_bits, _ln_choose(n_bits, h)
+    else:
+        check(1 <= active < n_bits, "active", active, f"an integer from 1 to {n_bits - 1}")
+        shared = np.arange(max(0, 2 * active - n_bits), active)
+        correlation = shared / active
+        pairs = _ln_choose(active, shared) + _ln_choose(n_bits - active, active - shared)
+    same = _same_level(correlation, levels)
+    return float(np.exp(pairs + n_units * np.log(np.maximum(same, 1e-300))).sum())
+
+
+def _ln_choose(n, k):
+    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+
+
+def _same_level(correlation: np.ndarray, levels: int) -> np.ndarray:
+    """The probability that two Gaussian drives, so correlated, fall into the same one of equally likely levels."""
     edges = ndtri(np.arange(levels + 1) / levels)
     node, weight = np.polynomial.legendre.leggauss(64)
     quantile = (np.arange(levels)[:, None] + (node + 1) / 2) / levels  # of the first drive, [level, node]
+    correlation = correlation[:, None, None]
     drive, spread = ndtri(quantile), np.sqrt(np.maximum(1 - correlation**2, 1e-12))
     below, above = (ndtr((edge[:, None] - correlation * drive) / spread) for edge in (edges[:-1], edges[1:]))
-    same = ((above - below) * weight).sum((1, 2)) / (2 * levels)
-    pairs = gammaln(n_bits + 1) - gammaln(h + 1) - gammaln(n_bits - h + 1)
-    return float(np.exp(pairs + n_units * np.log(np.maximum(same, 1e-300))).sum())
+    return ((above - below) * weight).sum((1, 2)) / (2 * levels)
 
 
 def _entropy(counts):
@@ -289,6 +309,27 @@ def dropout_accuracy(code: Code, rate) -> Float[np.ndarray, "*rate"] | float:
         dropped = np.where(fits, active, code.n_units + 1).min(1) - shown
         accuracy += (d[..., None] ** dropped * (1 - d[..., None]) ** shown).sum(-1)
     return (accuracy / len(active))[()]
+
+
+def shrunk_by_dropout(deviations, n_units: int, rate: float) -> Float[np.ndarray, " components"]:
+    r"""Return the standard deviations that a linear autoencoder with dropout on its units keeps of the inputs.
+
+    Inputs have the standard deviations $\sigma_i$ along their principal components. With dropout at `rate` p on m units
+    the best linear map keeps $s_i=\max(\sigma_i-\tau,0)$, where $\tau=\frac{p}{(1-p)m}\sum_i s_i$: all components
+    lose the same. Source: the penalty $\frac{p}{(1-p)m}|A\Sigma^{1/2}|_*^2$ of Mianjy, Arora & Vidal (2018), of which
+    this is the minimum with the squared error; not in Marshall & Kirchner. In the order of `deviations`.
+    Raises ValueError for deviations that are negative or not finite, more of them than units (the penalty holds for as
+    many units as the map's rank, or more), or a rate outside [0, 1).
+    """
+    sigma = np.asarray(deviations, dtype=float)
+    good = sigma.ndim == 1 and len(sigma) > 0 and np.isfinite(sigma).all() and (sigma >= 0).all()
+    check(bool(good), "deviations", sigma, "one or more numbers of at least 0")
+    check(n_units >= len(sigma), "n_units", n_units, f"at least the {len(sigma)} components")
+    check(0 <= rate < 1, "rate", rate, "at least 0 and below 1")
+    price = rate / (1 - rate) / n_units
+    largest_first = np.sort(sigma)[::-1]
+    shift = price * largest_first.cumsum() / (1 + price * np.arange(1, len(sigma) + 1))  # tau if so many are kept
+    return np.maximum(sigma - shift.max(), 0)
 
 
 def _thinned(word) -> np.ndarray:

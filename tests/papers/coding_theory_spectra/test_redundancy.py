@@ -60,12 +60,13 @@ def changed(results, **values):
 
 def test_codes_are_judged_rightly(results):
     drawn, fixed, capacity = results
-    frontier = redundancy.measured_frontier(*results)
-    assert claims.verdict_of(paper.CLAIMS["CT-02"], frontier.quantities) == claims.HOLDS
-    assert frontier.scale.startswith("2 random superpositions of 2 to 12 fair bits on m = 8 units of 4 levels")
+    found = redundancy.measured_frontier(*results)
+    verdicts = {name: claims.verdict_of(paper.CLAIMS[name], one.quantities) for name, one in found.items()}
+    assert verdicts["CT-02b"] == verdicts["CT-02c"] == verdicts["CT-02d"] == claims.HOLDS
+    assert found["CT-02c"].scale.startswith("2 random superpositions of 2 to 12 fair bits on m = 8 units of 4 levels")
     fragile = changed(drawn, share=np.broadcast_to(np.linspace(0.1, 0.2, len(BITS))[:, None], (len(BITS), 8)))
-    quantities = redundancy.measured_frontier(fragile, fixed, capacity).quantities
-    assert claims.verdict_of(paper.CLAIMS["CT-02"], quantities) == claims.FAILS
+    quantities = redundancy.measured_frontier(fragile, fixed, capacity)["CT-02c"].quantities
+    assert claims.verdict_of(paper.CLAIMS["CT-02c"], quantities) == claims.FAILS
     flat = redundancy.measured_flat(drawn, fixed)
     assert claims.verdict_of(paper.CLAIMS["CT-12"], flat.quantities) == claims.CORRECTED
 
@@ -88,3 +89,21 @@ def test_tables_are_tidy_and_hold_the_known_numbers(results):
     assert plots.part(flat, quantity="eigenvalue", series="simplex [15, 4]")["value"].to_numpy() == pytest.approx(1)
     half = redundancy.survivors(*results[:2])
     assert plots.part(half, code="monosemantic").iloc[0, -1] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("units", "verdict"), [(100, claims.HOLDS), (400, claims.FAILS)])
+def test_planted_lengths_of_superpositions_are_judged_rightly(results, monkeypatch, units, verdict):
+    monkeypatch.setattr(redundancy, "fewest_units", lambda levels, active=None: units)
+    found = redundancy.measured_frontier(*results)
+    assert claims.verdict_of(paper.CLAIMS["CT-02a"], found["CT-02a"].quantities) == verdict
+    ratio = redundancy.at_equal_alphabets().set_index("features")["ratio"]
+    np.testing.assert_allclose(ratio, 256 / units)
+    opposite = claims.FAILS if verdict == claims.HOLDS else claims.HOLDS
+    assert claims.verdict_of(paper.CLAIMS["CT-02b"], found["CT-02b"].quantities) == opposite
+
+
+def test_the_fewest_units_are_where_confusions_become_rare():
+    for active in (None, redundancy.ACTIVE):
+        units = redundancy.fewest_units(4, active)
+        at, before = (redundancy.codes.expected_confusions(256, m, 4, active) for m in (units, units - 1))
+        assert at <= redundancy.CONFUSED < before

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from polysemanticity import papers
 from polysemanticity.base.config import family, setting
-from polysemanticity.claims import CORRECTED, FAILS
+from polysemanticity.claims import CORRECTED
 from polysemanticity.papers.coding_theory_spectra import (
     across_networks,
     decoding,
@@ -14,8 +14,10 @@ from polysemanticity.papers.coding_theory_spectra import (
     entropy,
     error_correction,
     estimators,
+    feature_autoencoders,
     known_information,
     language,
+    linear_dropout,
     projected,
     redundancy,
     sparse_codes,
@@ -29,11 +31,9 @@ PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 COVER = "figx_smoothness"  # the figure that stands for the paper
 # a sentence on what was found, and the verdicts that it tells
 FINDING = (
-    {"CT-05": FAILS, "CT-07": CORRECTED, "CT-16": FAILS},
-    "**Noise does not simply buy redundant, smooth codes**: where the features are known, dropout changes the "
-    "effective number of features that a unit answers to by {CT-16: features per unit, dropout less none | +.0f} "
-    "where the paper expects a rise, and random projections turn smooth at an exponent of 1 + 2/d for a stimulus "
-    "of d dimensions ({CT-07: threshold of a, d = 1 | .2f} for one), not at 1.",
+    {"CT-07": CORRECTED},
+    "**Smooth codes need a steeper spectrum than the paper has it**: random projections turn smooth at an exponent of "
+    "1 + 2/d for a stimulus of d dimensions ({CT-07: threshold of a, d = 1 | .2f} for one), not at 1.",
 )
 
 FAMILIES = (
@@ -43,8 +43,10 @@ FAMILIES = (
     entropy,
     error_correction,
     estimators,
+    feature_autoencoders,
     known_information,
     language,
+    linear_dropout,
     projected,
     redundancy,
     sparse_codes,
@@ -66,7 +68,9 @@ class Config:
     decoding: decoding.Settings = family(decoding.Settings)
     estimators: estimators.Settings = family(estimators.Settings)
     dense_autoencoders: dense_autoencoders.Settings = family(dense_autoencoders.Settings)
+    feature_autoencoders: feature_autoencoders.Settings = family(feature_autoencoders.Settings)
     entropy: entropy.Settings = family(entropy.Settings)
     sparse_codes: sparse_codes.Settings = family(sparse_codes.Settings)
+    linear_dropout: linear_dropout.Settings = family(linear_dropout.Settings)
     language: language.Settings = family(language.Settings)
     threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)

@@ -9,9 +9,6 @@ from polysemanticity.papers.coding_theory_spectra.figures.across_networks import
 from polysemanticity.papers.coding_theory_spectra.figures.decoding import figx_decoder_gap as figx_decoder_gap
 from polysemanticity.papers.coding_theory_spectra.figures.decoding import figx_decoding as figx_decoding
 from polysemanticity.papers.coding_theory_spectra.figures.dense_autoencoders import figx_activations as figx_activations
-from polysemanticity.papers.coding_theory_spectra.figures.dense_autoencoders import (
-    figx_noise_needed as figx_noise_needed,
-)
 from polysemanticity.papers.coding_theory_spectra.figures.dense_autoencoders import figx_widths as figx_widths
 from polysemanticity.papers.coding_theory_spectra.figures.entropy import figx_entropy_bound as figx_entropy_bound
 from polysemanticity.papers.coding_theory_spectra.figures.error_correction import (
@@ -28,11 +25,17 @@ from polysemanticity.papers.coding_theory_spectra.figures.estimators import (
     figx_planted_exponents as figx_planted_exponents,
 )
 from polysemanticity.papers.coding_theory_spectra.figures.estimators import figx_stringer_curves as figx_stringer_curves
+from polysemanticity.papers.coding_theory_spectra.figures.feature_autoencoders import (
+    figx_noise_needed as figx_noise_needed,
+)
 from polysemanticity.papers.coding_theory_spectra.figures.known_information import figx_mine_bias as figx_mine_bias
 from polysemanticity.papers.coding_theory_spectra.figures.language import fig6_scores as fig6_scores
 from polysemanticity.papers.coding_theory_spectra.figures.language import fig6_selection as fig6_selection
 from polysemanticity.papers.coding_theory_spectra.figures.language import fig6_spectra as fig6_spectra
 from polysemanticity.papers.coding_theory_spectra.figures.language import fig6_traces as fig6_traces
+from polysemanticity.papers.coding_theory_spectra.figures.linear_dropout import (
+    figx_linear_dropout as figx_linear_dropout,
+)
 from polysemanticity.papers.coding_theory_spectra.figures.projected import (
     figx_action as figx_action,
 )
