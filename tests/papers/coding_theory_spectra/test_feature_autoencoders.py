@@ -114,9 +114,11 @@ def test_networks_that_are_no_better_than_principal_components_are_not_judged():
 def test_the_table_has_the_course_and_the_ratios():
     table = family.noise_table(planted(0.6))
     plots.check_tidy(table)
-    ratios = plots.part(table, quantity=family.RATIO)
+    ratios = plots.part(table, quantity=family.RATIO, series="features per unit")
     assert len(ratios) == 3 + len(family.VARIANTS)
     np.testing.assert_allclose(ratios["value"], 0.6, rtol=0.01)
+    cost = plots.part(table, quantity=family.RATIO, series="loss that dropped units add")
+    np.testing.assert_allclose(cost["value"], 0.5, rtol=0.01)
     end = plots.part(table, quantity=family.COURSE, series="dropout", step=20)
     assert end["value"].item() == pytest.approx(3, rel=0.01)
     ends = family.ends_of_training(planted(0.6))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from polysemanticity import papers
 from polysemanticity.base.config import family, setting
-from polysemanticity.claims import CORRECTED
+from polysemanticity.claims import CORRECTED, HOLDS
 from polysemanticity.papers.coding_theory_spectra import (
     across_networks,
     decoding,
@@ -31,9 +31,12 @@ PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 COVER = "figx_smoothness"  # the figure that stands for the paper
 # a sentence on what was found, and the verdicts that it tells
 FINDING = (
-    {"CT-07": CORRECTED},
-    "**Smooth codes need a steeper spectrum than the paper has it**: random projections turn smooth at an exponent of "
-    "1 + 2/d for a stimulus of d dimensions ({CT-07: threshold of a, d = 1 | .2f} for one), not at 1.",
+    {"CT-07": CORRECTED, "CT-16a": CORRECTED, "CT-16d": HOLDS, "CT-16e": CORRECTED},
+    "**Noise makes codes robust, and neither more polysemantic nor steeper**: where features are known and the loss is "
+    "equal, dropout in training leaves {CT-16d: loss that dropped units add, dropout ÷ none, 64 features on 32 units | "
+    ".0%} of the loss that dropped units cause, {CT-16a: features per unit, dropout ÷ none, 64 features on 32 units | "
+    ".0%} of the features that a unit answers to, and a flatter spectrum. And random projections turn smooth at an "
+    "exponent of 1 + 2/d for a stimulus of d dimensions ({CT-07: threshold of a, d = 1 | .2f} for one), not at 1.",
 )
 
 FAMILIES = (

@@ -49,7 +49,8 @@ EXPLAINS = (
     "both networks explain more of held-out inputs than as many principal components as there are units, and more than "
     "half where there are as many units as features; three pairs of four at least"
 )
-COURSE, RATIO = "features per unit [effective number]", "features per unit, noise ÷ none, at equal loss"
+COURSE, RATIO = "features per unit [effective number]", "noise ÷ none, at equal loss"
+RATIOS = {"index": "features per unit", "added": "loss that dropped units add"}
 _SOURCE = "Marshall & Kirchner 2024"
 
 
@@ -331,16 +332,17 @@ def noise_table(features: Results) -> pd.DataFrame:
     cases = {_sizes(size): pair(features, size, NOISE["dropout"]) for size in (NARROW, TIGHT, ROOMY)}
     for name, found in {**cases, **_by_variant(features)}.items():
         level = 0.95 if name in cases else _level()
-        frames.append(
-            {
-                "what": "measured",
-                "series": "noise ÷ none",
-                "quantity": RATIO,
-                "case": name,
-                "held-out loss ÷ variance": found.loss.mean(),
-                **found.ratio("index", level).columns(),
-            }
-        )
+        for key, series in RATIOS.items():
+            frames.append(
+                {
+                    "what": "measured",
+                    "series": series,
+                    "quantity": RATIO,
+                    "case": name,
+                    "held-out loss ÷ variance": found.loss.mean(),
+                    **found.ratio(key, level).columns(),
+                }
+            )
     return pd.concat([pd.DataFrame(frame, index=None if "step" in frame else [0]) for frame in frames])
 
 
@@ -392,8 +394,15 @@ def measured_noise(features: Results) -> dict[str, Measured]:
 
 
 def _losses(by_size: dict[tuple[int, int], Pair]) -> str:
-    """The gate's values: at which losses networks are compared."""
-    told = (
+    """The gate's values: at which losses networks are compared; and features per unit when training has ended."""
+    gates = (
         f"{_sizes(size)} {found.loss.mean():.2f}, passed by {found.good.mean():.0%}" for size, found in by_size.items()
     )
-    return "loss ÷ variance at which networks are compared: " + "; ".join(told)
+    ends = (
+        f"{_sizes(size)} {found.plain['index'][-1].mean():.1f} without and {found.noisy['index'][-1].mean():.1f} with"
+        for size, found in by_size.items()
+    )
+    return (
+        f"loss ÷ variance at which networks are compared: {'; '.join(gates)}. Features per unit at the end of "
+        f"training, each network at its own loss: {'; '.join(ends)}"
+    )

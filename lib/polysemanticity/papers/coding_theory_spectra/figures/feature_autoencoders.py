@@ -10,9 +10,9 @@ from polysemanticity.papers.coding_theory_spectra import feature_autoencoders as
 
 def figx_noise_needed(table: pd.DataFrame) -> Figure:
     """Left: features per unit against held-out loss while autoencoders with fewer units than features learn, without
-    noise, with dropout, with Gaussian noise and with weight decay. Right: features per unit with noise, divided by
-    those without at equal loss, for three sizes with dropout and for five variants; above 1 noise makes units more
-    polysemantic."""
+    noise, with dropout, with Gaussian noise and with weight decay. Right: features per unit, and the loss that dropped
+    units add, with noise in training divided by those without at equal loss, for three sizes with dropout and for five
+    variants: above 1 noise makes units more polysemantic, below 1 it makes codes more robust."""
     fig, (course, ratios) = plt.subplots(1, 2, figsize=(8, 4.2), width_ratios=(1, 0.9))
     x, y = "held-out loss ÷ variance", family.COURSE
     rows = plots.part(table, quantity=y)
@@ -24,9 +24,11 @@ def figx_noise_needed(table: pd.DataFrame) -> Figure:
     course.set(xscale="log", xlabel=f"{x} (better →)", ylabel=y, title=rows["case"].iloc[0], ylim=(0, None))
     course.invert_xaxis()
     course.legend(fontsize="small")
-    rows = plots.part(table, quantity=family.RATIO).reset_index(drop=True)
-    plots.points(ratios, rows.assign(place=range(len(rows))[::-1]), "place", horizontal=True)
+    rows = plots.part(table, quantity=family.RATIO)
+    cases = list(dict.fromkeys(rows["case"]))[::-1]
+    plots.points(ratios, rows.assign(place=rows["case"].map(cases.index)), "place", horizontal=True, dodge=0.3)
     ratios.axvline(1, **plots.CONTROL_LINE)
-    ratios.set_yticks(range(len(rows))[::-1], rows["case"])
-    ratios.set(xlabel="features per unit, noise ÷ none", title="At equal loss", ylim=(-0.6, len(rows) - 0.4))
+    ratios.set_yticks(range(len(cases)), cases)
+    ratios.set(xlabel=family.RATIO, title="Robust, and less polysemantic", xlim=(0, 1.1), ylim=(-0.6, len(cases) - 0.4))
+    fig.legend(*ratios.get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize="small")
     return fig
