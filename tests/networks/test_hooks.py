@@ -1,6 +1,7 @@
 """Streamed activity of every architecture against transformers' own hidden states and loss, sums and refusals."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import transformers
 from torch import nn
 
 from polysemanticity import spectra
+from polysemanticity.base import paths
 from polysemanticity.networks import hooks
 
 SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
@@ -183,6 +185,17 @@ def test_half_precision_and_double():
     assert single["mlp.1"].dtype == half["mlp.1"].dtype == torch.float32 and double["mlp.1"].dtype == torch.float64
     torch.testing.assert_close(single["residual.3"].double(), double["residual.3"], **CLOSE)
     torch.testing.assert_close(half["residual.3"], single["residual.3"], rtol=0.1, atol=0.1)
+
+
+def test_the_how_to_runs_as_it_stands(capsys):
+    page = (paths.ROOT / "site" / "how_to" / "model.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "hooks" in block]
+    model = build("gpt2", n_embd=64)
+    tokens = torch.randint(60, (16, 30), generator=torch.Generator().manual_seed(0))
+    exec(code, {"model": model, "batches": tokens.split(8)})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("['residual.0', 'attention.1'") and "torch.Size([240, 128])" in printed[1]
+    assert [line.split()[0] for line in printed[-4:]] == [f"residual.{k}" for k in range(4)]
 
 
 # --- other networks ---

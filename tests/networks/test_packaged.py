@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import transformers
 from safetensors.torch import load_file
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
@@ -147,10 +148,11 @@ def test_the_tokenizer_merges_as_its_list_says_and_splits_digits(file):
     assert (tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.model_max_length) == (0, 1, 64)
 
 
-def test_reading_draws_no_random_numbers(file):
+def test_reading_draws_no_random_numbers_and_shows_no_bar(file, capfd):
     before = torch.random.get_rng_state()
     packaged.open_gguf(file)
-    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(before, torch.random.get_rng_state()) and capfd.readouterr() == ("", "")
+    assert transformers.utils.logging.is_progress_bar_enabled()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@
 being imported, and what they hold is compared with the sha256 below whenever it is opened.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import util
 from pathlib import Path
 from typing import NamedTuple
@@ -131,9 +132,23 @@ def minilm() -> Network:
     from transformers import BertModel, BertTokenizerFast
 
     folder = path_of("minilm").parent
-    model = BertModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    with _no_progress_bars():
+        model = BertModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     tokenizer = BertTokenizerFast.from_pretrained(folder, local_files_only=True, model_max_length=LONGEST_SENTENCE)
     return Network(model.eval(), tokenizer)
+
+
+@contextlib.contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if before:
+            logging.enable_progress_bar()
 
 
 @torch.no_grad()
@@ -174,7 +189,8 @@ def open_gguf(path: str | Path) -> Network:
     state = {_llama_name(name): _llama_weight(name, tensor, config) for name, tensor in tensors.items()}
     if config.tie_word_embeddings:
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
-    model = LlamaForCausalLM.from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
+    with _no_progress_bars():
+        model = LlamaForCausalLM.from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
     return Network(model.eval(), _bpe_tokenizer(fields))
 
 
