@@ -194,7 +194,7 @@ def test_the_how_to_runs_as_it_stands(capsys):
     tokens = torch.randint(60, (16, 30), generator=torch.Generator().manual_seed(0))
     exec(code, {"model": model, "batches": tokens.split(8)})
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("['residual.0', 'attention.1'") and "torch.Size([240, 128])" in printed[1]
+    assert printed[0].startswith("['residual.0', 'attention.1'") and "'neurons.2': torch.Size([240, 256])" in printed[1]
     assert [line.split()[0] for line in printed[-4:]] == [f"residual.{k}" for k in range(4)]
 
 

@@ -1,5 +1,6 @@
 """Packaged networks and text: read as transformers reads them, computed a second time by hand, refused in a sentence."""
 
+import functools
 import importlib.util
 import math
 import sys
@@ -210,7 +211,7 @@ def smollm2():
 @needs("smollm2")
 @torch.no_grad()
 def test_smollm2_has_the_weights_and_the_loss_of_transformers_reader(smollm2, monkeypatch):
-    class Reader(gguf.GGUFReader):  # without its lists of tokens, which take transformers' reader half a minute
+    class Reader(gguf.GGUFReader):  # without the lists of tokens; transformers' reader needs half a minute for all
         data = property(lambda self: self._data, lambda self, mapped: setattr(self, "_data", mapped.view(np.ndarray)))
 
         def __init__(self, path):
@@ -218,6 +219,7 @@ def test_smollm2_has_the_weights_and_the_loss_of_transformers_reader(smollm2, mo
             self.fields = {name: field for name, field in self.fields.items() if len(field.data) < 1000}
 
     monkeypatch.setattr(gguf, "GGUFReader", Reader)
+    monkeypatch.setattr(gguf, "get_tensor_name_map", functools.cache(gguf.get_tensor_name_map))  # asked 397 times
     path, model = packaged.path_of("smollm2"), smollm2.model
     theirs = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)["tensors"]
     mine = model.state_dict()
