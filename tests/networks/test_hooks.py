@@ -153,6 +153,13 @@ def test_rows_know_their_group_and_their_place():
     )
 
 
+def test_what_a_tokenizer_returns_is_a_batch():
+    model, batch = build("llama"), batches_of("llama")[0]
+    tokenized = transformers.BatchEncoding(dict(batch))
+    (found,), (expected,) = (hooks.activity(model, [each], "mlp.2") for each in (tokenized, batch))
+    assert torch.equal(found["mlp.2"], expected["mlp.2"]) and torch.equal(found.group["mlp.2"], expected.group["mlp.2"])
+
+
 def test_padding_changes_nothing():
     model, batch = build("mistral"), batches_of("mistral")[0]
     (padded,) = hooks.activity(model, [batch], ["residual.*", "neurons.*"])
