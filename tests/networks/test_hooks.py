@@ -35,6 +35,7 @@ MODELS = {
     "llama": (transformers.LlamaConfig, GROUPED, transformers.LlamaForCausalLM),
     "qwen2": (transformers.Qwen2Config, GROUPED, transformers.Qwen2ForCausalLM),
     "mistral": (transformers.MistralConfig, GROUPED, transformers.MistralForCausalLM),
+    "phi": (transformers.PhiConfig, CAUSAL | {"pad_token_id": None, "eos_token_id": None}, transformers.PhiForCausalLM),
     "bert": (transformers.BertConfig, CAUSAL, transformers.BertModel),
     "vit": (transformers.ViTConfig, SMALL | {"image_size": 16, "patch_size": 4}, transformers.ViTModel),
 }  # fmt: skip
@@ -283,16 +284,20 @@ def test_sums_are_those_of_all_rows_together():
 # --- refusals ---
 
 
-def scaled():
-    """A Llama of Granite's kind, which scales what a block adds."""
-    fields = GROUPED | {"residual_multiplier": 0.5}
-    return transformers.GraniteForCausalLM(transformers.GraniteConfig(**fields))
-
-
-def test_a_block_that_does_more_than_add_is_refused_where_its_parts_are_asked_for():
-    model, tokens = scaled(), torch.ones(2, 5, dtype=torch.long)
+@pytest.mark.parametrize(
+    ("config", "model", "more"),
+    [
+        (transformers.GraniteConfig, transformers.GraniteForCausalLM, {"residual_multiplier": 0.5}),
+        (transformers.Gemma2Config, transformers.Gemma2ForCausalLM, {"head_dim": 8}),
+    ],
+    ids=["scaled by Granite", "normed by Gemma"],
+)
+def test_a_block_that_does_more_than_add_is_refused_where_its_parts_are_asked_for(config, model, more):
+    model, tokens = model(config(**GROUPED | more)).eval(), torch.ones(2, 5, dtype=torch.long)
     for layers in ("mlp.2", ["attention.*"]):
-        with pytest.raises(ValueError, match="GraniteForCausalLM.*whose blocks add attention and MLP to the stream"):
+        with pytest.raises(
+            ValueError, match=f"{type(model).__name__}.*whose blocks add attention and MLP to the stream"
+        ):
             next(hooks.activity(model, [tokens], layers))
     (found,) = hooks.activity(model, [tokens], "residual.*")
     theirs = model.model(tokens, output_hidden_states=True).hidden_states[2]

@@ -28,7 +28,14 @@ from polysemanticity.networks.resnet_vae import in_mode
 from polysemanticity.spectra import covariance
 
 GROUPS = "groups"  # of a batch that is a mapping: the group, e.g. the document, of each of its sequences
-FINAL_NORMS = ("ln_f", "norm", "final_layer_norm", "layernorm", "ln")  # applied to the stream after the last block
+FINAL_NORMS = (
+    "ln_f",
+    "norm",
+    "final_layer_norm",
+    "final_layernorm",
+    "layernorm",
+    "ln",
+)  # applied to the stream after the last block
 KINDS = ("residual", "attention", "neurons", "mlp", "final")  # of a transformer's layers
 MAPS = ("flattened", "channel", "pooled", "location")
 TOLERANCE = 1e-3  # of what a block adds, by which attention and MLP may miss it
