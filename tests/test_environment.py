@@ -21,6 +21,7 @@ from polysemanticity.base import paths, runtime
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PACKAGE = paths.PACKAGE.relative_to(paths.ROOT)
+SETUP = ("environment.sh", "pyproject.toml", "constraints.txt", "models.txt")
 NEEDS_MORE = ("engine", "pages", "networks", "papers", "notebook.py", "plots.py")  # than the base install
 
 
@@ -132,7 +133,7 @@ def test_active_environment_that_has_everything_is_used(tmp_path):
 
 def test_lacking_environment_is_named_with_what_it_lacks_and_how_to_add_it(tmp_path):
     """Beside a .venv that has everything and is then taken."""
-    for name in ("environment.sh", "pyproject.toml", "constraints.txt"):
+    for name in SETUP:
         shutil.copy(paths.ROOT / name, tmp_path)
     for folder, option in ((".venv", ""), ("bare", "-S")):  # -S: without its installed packages
         python = tmp_path / folder / "bin" / "python"
@@ -140,12 +141,12 @@ def test_lacking_environment_is_named_with_what_it_lacks_and_how_to_add_it(tmp_p
         python.write_text(f'#!/bin/sh\nexec "{sys.executable}" {option} "$@"\n')
         python.chmod(0o755)
     script = (
-        f"cd {tmp_path}; cat constraints.txt pyproject.toml | cksum >.venv/pins; "
+        f"cd {tmp_path}; cat constraints.txt pyproject.toml models.txt | cksum >.venv/pins; "
         'source ./environment.sh; find_environment test; echo "$PYTHON"'
     )
     done = run(script, tmp_path, VIRTUAL_ENV=str(tmp_path / "bare"))
     assert done.returncode == 0 and done.stdout.strip() == str(tmp_path / ".venv" / "bin" / "python")
-    first, second = done.stderr.splitlines()
+    first, second, *_ = done.stderr.splitlines()
     assert (
         f"{tmp_path / 'bare'} is not used, for it lacks numpy>=2.0, scipy>=1.13, " in first and "pytest>=8.2" in first
     )
@@ -165,6 +166,41 @@ def test_setup_knows_what_is_missing_and_what_is_too_old(tmp_path, entry, told):
     (tmp_path / "pyproject.toml").write_text(f'[project]\ndependencies = ["{entry}"]\n')
     done = run(f'cd {tmp_path}; source ./environment.sh; lacking "{sys.executable}"', tmp_path)
     assert (done.returncode, done.stdout.strip()) == (0, told)
+
+
+def test_models_are_pinned_with_the_hash_of_their_wheel():
+    lines = [line for line in (paths.ROOT / "models.txt").read_text().splitlines() if not line.startswith("#")]
+    assert len(lines) == 3
+    for line in lines:
+        assert re.fullmatch(r"[a-z0-9-]+==[\d.]+ --hash=sha256:[0-9a-f]{64}", line)
+
+
+@pytest.mark.parametrize("package", ["no-such-network==1.0", "numpy==0.0.1", f"numpy=={metadata.version('numpy')}"])
+def test_setup_without_a_network_ends_well_and_says_which_models_are_missing(tmp_path, package):
+    """uv and pip are there and fetch nothing."""
+    for name in SETUP:
+        shutil.copy(paths.ROOT / name, tmp_path)
+    (tmp_path / "models.txt").write_text(f"# a comment\n{package} --hash=sha256:{'0' * 64}\n")
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    tried = tmp_path / "tried"
+    offline = f'case "$*" in *models.txt*) echo "$*" >>{tried}; echo no network >&2; exit 1 ;; esac'
+    for name, then in (("python", f'exec "{sys.executable}" "$@"'), ("uv", "exit 0")):
+        (binaries / name).write_text(f"#!/bin/sh\n{offline}\n{then}\n")
+        (binaries / name).chmod(0o755)
+    script = f'set -euo pipefail; cd {tmp_path}; source ./environment.sh; find_environment; echo "$PYTHON"'
+    done = run(script, tmp_path, PATH=f"{binaries}{os.pathsep}{os.environ['PATH']}")
+    assert done.returncode == 0 and done.stdout.strip() == str(binaries / "python"), done.stderr
+    lines = [line for line in done.stderr.splitlines() if "not here" in line]
+    if package.endswith(metadata.version("numpy")):
+        assert not lines and not tried.exists()
+        return
+    options = "--no-deps --require-hashes --requirement models.txt"
+    assert [line.count(options) for line in tried.read_text().splitlines()] == [1, 1]  # uv, then pip
+    assert (
+        len(lines) == 1 and f"{package};" in lines[0] and f"{binaries / 'python'} -m pip install {options}" in lines[0]
+    )
+    assert "no network" not in done.stderr and done.stderr.splitlines()[-1] == "setup: done: .venv is ready"
 
 
 @pytest.mark.skipif(shutil.which("dash") is None, reason="no dash, the sh of Debian")
