@@ -1,0 +1,8 @@
+"""Look at a network of one's own: reports of its weights and of its layers, in one call each.
+
+`weights(W)` says how the features of an embedding share its dimensions, and what of it random directions would show.
+"""
+
+from polysemanticity.audit.embeddings import CapacityReport, weights
+
+__all__ = ["CapacityReport", "weights"]

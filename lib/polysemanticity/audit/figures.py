@@ -1,0 +1,45 @@
+"""Drawings of the reports; the only module here that needs matplotlib."""
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from polysemanticity import plots
+
+MOST = 3000  # features drawn, equally spaced in the order of their lengths
+
+
+def weights(report) -> Figure:
+    """Capacity of features against their length, with the central 95 % under both nulls; the sizes of the blocks."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), width_ratios=(2, 1))
+    table = report.table[report.table["length"] > 0].sort_values("length")
+    shown = table.iloc[np.unique(np.linspace(0, len(table) - 1, MOST).astype(int))]
+    _band(left, shown, "", "random directions", plots.CONTROL)
+    _band(left, shown, "spectrum_", "the same spectrum", plots.CORRECTED)
+    chance = ~(np.abs(shown["z"]) > report.z_limit)
+    for rows, marker, colour, name in (
+        (shown[chance], "o", plots.MEASURED, "feature"),
+        (shown[~chance], "D", plots.SERIES[1], "feature, not by chance"),
+    ):
+        left.plot(rows["length"], rows["capacity"], marker, color=colour, markersize=3, alpha=0.5, label=name)
+    left.set(xlabel="length of the feature", ylabel="capacity", ylim=(-0.03, 1.03), title="Capacity")
+    left.legend(loc="best")
+    values, counts = np.unique([len(block.features) for block in report.blocks], return_counts=True)
+    right.bar(np.arange(len(values)), counts, color=plots.MEASURED)
+    right.set_xticks(np.arange(len(values)), [f"{value:.0f}" for value in values], rotation=90 * (len(values) > 12))
+    right.set(xlabel=f"features of a block (|cosine| > {report.cosine:.2f})", ylabel="blocks", title="Blocks")
+    if not len(values):
+        right.text(0.5, 0.5, "none", transform=right.transAxes, ha="center")
+    return fig
+
+
+def _band(ax, shown, prefix: str, name: str, colour: str) -> None:
+    """The central 95 % under a null against length, averaged over neighbours; a stripe where all lengths are equal."""
+    low, high = prefix + "low", prefix + "high"
+    look = {"alpha": 0.25, "color": colour, "label": name, "linewidth": 0}
+    if shown["length"].max() <= 1.001 * shown["length"].min():
+        ax.axhspan(shown[low].mean(), shown[high].mean(), **look)
+        return
+    bins = np.arange(len(shown)) * min(60, len(shown)) // len(shown)
+    band = shown.groupby(bins)[["length", low, high]].mean()
+    ax.fill_between(band["length"], band[low], band[high], **look)
