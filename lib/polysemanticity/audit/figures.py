@@ -9,6 +9,14 @@ from polysemanticity import plots
 MOST = 3000  # features drawn, equally spaced in the order of their lengths
 
 
+def save(report, path: str) -> None:
+    """Write a report's drawing in the style of the collection; the ending of the name says in which format."""
+    plots.use_style()
+    figure = report.plot()
+    figure.savefig(path)
+    plt.close(figure)
+
+
 def weights(report) -> Figure:
     """Capacity of features against their length, with the central 95 % under both nulls; the sizes of the blocks."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), width_ratios=(2, 1))
