@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from polysemanticity import audit, projections, spectra
+from polysemanticity.audit import activity
 from polysemanticity.networks import resnet_vae
 
 
@@ -22,24 +23,31 @@ def one(source, *arguments, **options):
     return audit.layers(source, *arguments, **({"simulations": 0} | options)).table.iloc[0]
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Leave out what takes time and has tests of its own here."""
+    for name in ("_broken", "_shuffled"):
+        monkeypatch.setattr(activity, name, lambda *_: {})
+
+
 def test_the_numbers_are_those_of_the_spectra_package():
-    rows = planted(1200) + 5
+    rows = planted(600) + 5
     report = audit.layers({"x": rows}, simulations=10)
     line, expected = report.table.iloc[0], spectra.covariance_spectrum(rows)
     np.testing.assert_allclose(report.spectra["x"].eigenvalues, expected.eigenvalues, rtol=1e-9)
     assert line["participation"] == pytest.approx(spectra.participation_ratio(expected))
-    assert line["n_effective"] == pytest.approx(1200, rel=0.02)
+    assert line["n_effective"] == pytest.approx(600, rel=0.02)
     law = spectra.debias_power_law(expected, first=int(line["first"]), last=int(line["last"]))
-    assert line["exponent"] == pytest.approx(law.exponent, abs=0.003)
+    assert line["exponent"] == pytest.approx(law.exponent, abs=0.005)
     assert line["bent"] == "single" and line["misfit"] < 14 and line["moments_exponent"] == pytest.approx(1, abs=0.15)
-    assert line["shuffled_exponent"] == pytest.approx(1, abs=0.1)  # the units' own variances are the spectrum here
+    assert line["shuffled_exponent"] == pytest.approx(1, abs=0.15)  # the units' own variances are the spectrum here
     turned = rows @ np.linalg.qr(np.random.default_rng(1).standard_normal((150, 150)))[0]
     mixed = one({"x": turned})
     assert mixed["exponent"] == pytest.approx(line["exponent"], abs=1e-6)
     assert mixed["shuffled_exponent"] < 0.3 and mixed["shuffled_participation"] > 3 * mixed["participation"]
 
 
-def test_whatever_researchers_have_says_the_same(tmp_path):
+def test_whatever_researchers_have_says_the_same(tmp_path, quick):
     rows = planted(600).astype(np.float32)
     expected = one({"x": rows})
     save_file({"x": rows[:200]}, tmp_path / "0.safetensors")
@@ -58,7 +66,7 @@ def test_whatever_researchers_have_says_the_same(tmp_path):
     assert half["dtype"] == "bfloat16" and half["exponent"] == pytest.approx(expected["exponent"], abs=0.03)
 
 
-def test_groups_are_found_or_told():
+def test_groups_are_found_or_told(quick):
     """Twelve noisy copies of each of 150 rows are worth little more than 150 rows, however they are laid out."""
     rng = np.random.default_rng(2)
     rows = planted(150)[:, None] + 0.1 * planted(1800, seed=3).reshape(150, 12, 150)
@@ -75,8 +83,8 @@ def test_groups_are_found_or_told():
     assert by_rows["n_effective"] < 300
 
 
-def test_rounding_dead_units_and_outliers_are_flagged():
-    rows = planted(400)
+def test_rounding_dead_units_and_outliers_are_flagged(quick):
+    rows = planted(600)
     rounding = one({"x": (1 + 1e-8 * rows).astype(np.float32)})
     assert "dead" in rounding["flags"] and np.isnan(rounding["exponent"]) and np.isnan(rounding["participation"])
     assert np.isfinite(one({"x": 1 + 1e-8 * rows})["exponent"])  # in double precision it is alive
@@ -93,28 +101,28 @@ def test_rounding_dead_units_and_outliers_are_flagged():
 def test_a_broken_law_is_told_from_a_single_one():
     ranks = np.arange(1, 401)
     law = np.where(ranks < 30, ranks**-0.5, 30**1.5 * ranks**-2.0)
-    rows = np.random.default_rng(6).standard_normal((2500, 400)) * np.sqrt(law)
+    rows = np.random.default_rng(6).standard_normal((2000, 400)) * np.sqrt(law)
     line = one({"x": rows}, simulations=10)
     assert line["bent"] == "broken" and line["tail"] > line["head"] + 0.8 and 15 < line["break"] < 60
     assert line["misfit"] > 14
 
 
 @pytest.mark.parametrize(("exponent", "answer"), [(1.3, "rough"), (3.0, "smooth")])
-def test_roughness_stands_beside_the_threshold(exponent, answer):
+def test_roughness_stands_beside_the_threshold(exponent, answer, quick):
     path = np.random.default_rng(7).standard_normal((3, 50, 150)).cumsum(1)
-    line = one({"x": planted(2000, exponent=exponent)}, paths={"x": path}, dimension=2)
+    line = one({"x": planted(600, exponent=exponent)}, paths={"x": path}, dimension=2)
     assert line["roughness"] == pytest.approx(np.mean(projections.roughness(path))) and line["threshold"] == 2
     assert line["smooth"] == answer
-    closed = one({"x": planted(400)}, paths={"x": path[0]}, closed=True)
+    closed = one({"x": planted(600)}, paths={"x": path[0]}, closed=True)
     assert closed["roughness"] == pytest.approx(projections.roughness(path[0], closed=True))
-    assert np.isnan(one({"x": planted(400)}, paths={"x": np.ones((5, 150))})["roughness"])
+    assert np.isnan(one({"x": planted(600)}, paths={"x": np.ones((5, 150))})["roughness"])
 
 
 class Classifier(nn.Module):
     def __init__(self):
         super().__init__()
-        self.stem, self.norm, self.drop = nn.Conv2d(3, 160, 3), nn.BatchNorm2d(160), nn.Dropout(0.1)
-        self.head = nn.Linear(160, 140)
+        self.stem, self.norm, self.drop = nn.Conv2d(3, 130, 3), nn.BatchNorm2d(130), nn.Dropout(0.1)
+        self.head = nn.Linear(130, 125)
 
     def forward(self, pixels):
         return self.head(self.drop(torch.relu(self.norm(self.stem(pixels))).mean((2, 3))))
@@ -125,24 +133,24 @@ def images(n_batches, size=32):
     return [torch.randn(size, 3, 6, 6, generator=source) for _ in range(n_batches)]
 
 
-def test_a_module_s_layers_and_what_spoils_them():
+def test_a_module_s_layers_and_what_spoils_them(quick):
     torch.manual_seed(0)
     model = Classifier()
     table = audit.layers(model, images(8), simulations=0).table.set_index("layer")
     assert list(table.index) == ["stem", "norm", "head"]
-    assert table.loc["stem", "n"] == 8 * 32 * 16 and table.loc["stem", "units"] == 160 and table.loc["head", "n"] == 256
+    assert table.loc["stem", "n"] == 8 * 32 * 16 and table.loc["stem", "units"] == 130 and table.loc["head", "n"] == 256
     assert "batch norm" not in table.loc["stem", "flags"] and "batch norm by batch (norm)" in table.loc["norm", "flags"]
     assert "dropout" not in table.loc["norm", "flags"] and "dropout on (drop)" in table.loc["head", "flags"]
     model.eval()
     assert "never updated (norm)" in audit.layers(model, images(3), "head", simulations=0).table["flags"].iloc[0]
     assert not model.training
-    rows = torch.cat([model.stem(batch).detach().movedim(1, -1).reshape(-1, 160) for batch in images(3)])
+    rows = torch.cat([model.stem(batch).detach().movedim(1, -1).reshape(-1, 130) for batch in images(3)])
     expected = spectra.covariance_spectrum(rows)
     found = audit.layers(model, images(3), "stem", simulations=0).spectra["stem"]
     np.testing.assert_allclose(found.eigenvalues[:27], expected.eigenvalues[:27], rtol=1e-6)  # of 3 x 3 x 3 pixels
 
 
-def test_the_untrained_network_stands_beside():
+def test_the_untrained_network_stands_beside(quick):
     torch.manual_seed(0)
     report = audit.layers(
         Classifier().eval(), images(6), ["stem", "head"], untrained=lambda: Classifier().eval(), simulations=0
@@ -154,7 +162,7 @@ def test_the_untrained_network_stands_beside():
         audit.layers(Classifier(), iter(images(2)), untrained=Classifier)
 
 
-def test_masked_positions_are_no_rows():
+def test_masked_positions_are_no_rows(quick):
     from transformers import LlamaConfig, LlamaModel
 
     torch.manual_seed(0)
@@ -240,7 +248,7 @@ def test_small_layers_are_reported_as_far_as_they_go(shape):
 
 
 def test_json_table_print_and_drawing_tell_the_same():
-    report = audit.layers({"first": planted(500), "second": planted(500, 40)}, dimension=3, simulations=0)
+    report = audit.layers({"first": planted(600), "second": planted(600, 40)}, dimension=3, simulations=0)
     content = json.loads(report.to_json())
     assert [line["layer"] for line in content["layers"]] == ["first", "second"]
     assert content["layers"][1]["exponent"] is None and len(content["eigenvalues"]["first"]) == 150

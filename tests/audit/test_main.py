@@ -53,6 +53,7 @@ def test_what_cannot_be_reported_is_said_in_a_sentence(files, arguments, said, c
     assert said in found.err and found.err.count("\n") == 1 and not found.out
 
 
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")  # which is what this test does on purpose
 def test_it_runs_as_a_module(files, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["audit", "weights", str(files / "decoder.npz")])
     with pytest.raises(SystemExit, match="0"):

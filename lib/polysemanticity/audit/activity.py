@@ -378,7 +378,7 @@ def _shuffled(rows: np.ndarray, seed: int) -> dict:
     said = {"shuffled_participation": spectra.participation_ratio(spectrum)}
     try:
         first, last = spectra.fit_window(*mixed.shape)
-        return said | {"shuffled_exponent": spectra.debias_power_law(spectrum, first=first, last=last).exponent}
+        return said | {"shuffled_exponent": exponents.corrected(spectrum, len(rows), first, last).exponent}
     except ValueError:
         return said
 

@@ -37,7 +37,7 @@ class BlockExponent(NamedTuple):
     interval: tuple[float, float]
 
 
-def effective_rows(pieces: list[Float[np.ndarray, "rows k"]], n_rows: int, grouped: bool = False) -> tuple[float, bool]:
+def effective_rows(pieces: list[Float[np.ndarray, "_ k"]], n_rows: int, grouped: bool = False) -> tuple[float, bool]:
     """Return n_e for n rows from pieces of neighbouring rows' scores, and whether the sum over lags came to its end.
 
     Correlations are averages over all scores, which must be centred and of variance about 1. A lag that fewer than 8
@@ -65,13 +65,13 @@ def effective_rows(pieces: list[Float[np.ndarray, "rows k"]], n_rows: int, group
     return float(n_rows / (1 + 2 * max(squares, 0.0))), finished
 
 
-def worth(spectrum: Spectrum, n_effective: float) -> Spectrum:
+def worth(spectrum: Spectrum, n_effective: float | int) -> Spectrum:
     """Return the spectrum as that of n_e rows, to two digits: the correction is calibrated once for each number."""
     n = max(int(float(f"{n_effective:.2g}")), 2)
     return Spectrum(spectrum.eigenvalues[: min(n, spectrum.n_units)], n, spectrum.n_units)
 
 
-def corrected(spectrum: Spectrum, n_effective: float, first: int, last: int) -> PowerLaw:
+def corrected(spectrum: Spectrum, n_effective: float | int, first: int, last: int) -> PowerLaw:
     """Return `spectra.debias_power_law` as if the spectrum were that of n_e rows."""
     return spectra.debias_power_law(worth(spectrum, n_effective), first=first, last=last)
 
@@ -80,7 +80,7 @@ def block_exponent(
     spectrum: Spectrum,
     along: Float[np.ndarray, "blocks ranks"],
     rows: Float[np.ndarray, " blocks"],
-    n_effective: float,
+    n_effective: float | int,
     first: int,
     last: int,
 ) -> BlockExponent:
