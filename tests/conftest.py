@@ -19,6 +19,7 @@ SLOWEST = ("notebooks", "template", "trainings", "cluster", "surroundings", "sit
 LIB = Path(__file__).resolve().parent.parent / "lib"
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(LIB), os.environ.get("PYTHONPATH")]))  # for subprocesses
 SCIENCE = ("spectra", "projections", "information", "codes", "incidental", "capacity", "ranks", "networks.perceptrons")
+SCIENCE += ("audit.exponents", "audit.nulls", "audit.pairs")
 install_import_hook([f"polysemanticity.{name}" for name in SCIENCE], "beartype.beartype")
 
 from toy_config import ToyConfig  # noqa: E402

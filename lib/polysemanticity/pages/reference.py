@@ -18,6 +18,7 @@ GROUPS = {  # a page for each first-level folder; the modules beside the folders
     "incidental": "Incidental polysemanticity",
     "capacity": "Capacity of features",
     "networks": "Networks, training, data",
+    "audit": "Your own network",
     "papers": "What papers declare",
     "engine": "How a run works",
     "pages": "Generated pages",

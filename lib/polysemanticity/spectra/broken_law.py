@@ -98,8 +98,17 @@ def compare_laws(
     """
     order = np.random.default_rng(seed).permutation(len(samples))
     half = len(samples) // 2
-    spectra = [covariance_spectrum(samples[np.sort(part)]) for part in (order[:half], order[half : 2 * half])]
-    fit = fit_power_law(spectra[0], first, last)
+    one, other = (covariance_spectrum(samples[np.sort(part)]) for part in (order[:half], order[half : 2 * half]))
+    return compare_spectra(one, other, first=first, last=last)
+
+
+def compare_spectra(one: Spectrum, other: Spectrum, *, first: int = 11, last: int | None = None) -> Comparison:
+    """Return what `compare_laws` does, of the spectra of two halves that are independent of each other.
+
+    Where samples depend on each other, n_samples is to be the number of independent ones that they are worth.
+    """
+    spectra = (one, other)
+    fit = fit_power_law(one, first, last)
     ranks = np.arange(fit.first, fit.last + 1)
     halves = [_straightened(spectrum, ranks) for spectrum in spectra]
     single, broken = [], []

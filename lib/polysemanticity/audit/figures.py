@@ -1,0 +1,88 @@
+"""Drawings of the reports; the only module here that needs matplotlib."""
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from polysemanticity import plots
+
+MOST = 3000  # features drawn, equally spaced in the order of their lengths
+
+
+def save(report, path: str) -> None:
+    """Write a report's drawing in the style of the collection; the ending of the name says in which format."""
+    plots.use_style()
+    figure = report.plot()
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def weights(report) -> Figure:
+    """Capacity of features against their length, with the central 95 % under both nulls; the sizes of the blocks."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), width_ratios=(2, 1))
+    table = report.table[report.table["length"] > 0].sort_values("length")
+    shown = table.iloc[np.unique(np.linspace(0, len(table) - 1, MOST).astype(int))]
+    _band(left, shown, "", "random directions", plots.CONTROL)
+    _band(left, shown, "spectrum_", "the same spectrum", plots.CORRECTED)
+    chance = ~(np.abs(shown["z"]) > report.z_limit)
+    for rows, marker, colour, name in (
+        (shown[chance], "o", plots.MEASURED, "feature"),
+        (shown[~chance], "D", plots.SERIES[1], "feature, not by chance"),
+    ):
+        left.plot(rows["length"], rows["capacity"], marker, color=colour, markersize=3, alpha=0.5, label=name)
+    left.set(xlabel="length of the feature", ylabel="capacity", ylim=(-0.03, 1.03), title="Capacity")
+    left.legend(loc="best")
+    values, counts = np.unique([len(block.features) for block in report.blocks], return_counts=True)
+    right.bar(np.arange(len(values)), counts, color=plots.MEASURED)
+    right.set_xticks(np.arange(len(values)), [f"{value:.0f}" for value in values], rotation=90 * (len(values) > 12))
+    right.set(xlabel=f"features of a block (|cosine| > {report.cosine:.2f})", ylabel="blocks", title="Blocks")
+    right.set_xlim(-1, max(len(values), 4))
+    if not len(values):
+        right.text(0.5, 0.5, "none", transform=right.transAxes, ha="center")
+    return fig
+
+
+def _band(ax, shown, prefix: str, name: str, colour: str) -> None:
+    """The central 95 % under a null against length, averaged over neighbours; a stripe where all lengths are equal."""
+    low, high = prefix + "low", prefix + "high"
+    look = {"alpha": 0.25, "color": colour, "label": name, "linewidth": 0}
+    if shown["length"].max() <= 1.001 * shown["length"].min():
+        ax.axhspan(shown[low].mean(), shown[high].mean(), **look)
+        return
+    bins = np.arange(len(shown)) * min(60, len(shown)) // len(shown)
+    band = shown.groupby(bins)[["length", low, high]].mean()
+    ax.fill_between(band["length"], band[low], band[high], **look)
+
+
+def layers(report) -> Figure:
+    """Spectra of the layers on logarithmic axes; exponents with intervals by layer, controls beside them."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    names = list(dict.fromkeys(report.table["layer"]))
+    colours = plt.get_cmap(plots.SEQUENTIAL)(np.linspace(0, 0.9, max(len(names), 2)))
+    for name, colour in zip(names, colours, strict=False):
+        if name in report.spectra:
+            values = report.spectra[name].eigenvalues
+            positive = values[values > 1e-14 * values[0]]
+            left.plot(np.arange(1, len(positive) + 1), positive, color=colour, label=name, linewidth=1.2)
+    left.set(xscale="log", yscale="log", xlabel="rank", ylabel="eigenvalue (variance)", title="Spectra")
+    if len(names) <= 8:
+        left.legend(loc="lower left", fontsize=8)
+    for what, offset, colour, label in (
+        ("measured", 0.0, plots.MEASURED, "exponent, 95 %"),
+        ("control", 0.2, plots.CONTROL, "untrained"),
+    ):
+        rows = report.table[(report.table["what"] == what) & report.table["exponent"].notna()]
+        if len(rows):
+            places = np.array([names.index(name) for name in rows["layer"]]) + offset
+            ends = np.abs(np.array([rows["exponent"] - rows["low"], rows["high"] - rows["exponent"]]))
+            right.errorbar(places, rows["exponent"], yerr=ends, fmt="o", color=colour, capsize=2, label=label)
+    mixed = report.table[(report.table["what"] == "measured") & report.table["shuffled_exponent"].notna()]
+    places = [names.index(name) for name in mixed["layer"]]
+    right.plot(places, mixed["shuffled_exponent"], "x", color=plots.CONTROL, label="units shuffled")
+    thresholds = report.table["threshold"].dropna()
+    if len(thresholds):
+        right.axhline(thresholds.iloc[0], **plots.CORRECTED_LINE, label="smooth above 1 + 2/d")
+    right.set_xticks(range(len(names)), names, rotation=45 if len(names) < 25 else 90, ha="right", fontsize=8)
+    right.set(ylabel="exponent", title="Exponents", xlim=(-0.5, len(names) - 0.3))
+    right.legend(loc="best", fontsize=8)
+    return fig
