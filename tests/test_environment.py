@@ -22,7 +22,7 @@ PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PACKAGE = paths.PACKAGE.relative_to(paths.ROOT)
 SETUP = ("environment.sh", "pyproject.toml", "constraints.txt", "models.txt")
-NEEDS_MORE = ("engine", "pages", "networks", "papers", "notebook.py", "plots.py")  # than the base install
+NEEDS_MORE = ("audit", "engine", "pages", "networks", "papers", "notebook.py", "plots.py")  # than the base install
 
 
 def pins():

@@ -11,6 +11,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from polysemanticity import audit, capacity
+from polysemanticity.audit import embeddings
 
 
 def digons(n_dims):
@@ -48,6 +49,17 @@ def test_crowded_and_lonely_features_are_told_apart():
     weights[1:31] = 0.4 * rng.standard_normal((30, 40)) + 6 * np.eye(40)[1]  # thirty in one direction
     z = audit.weights(weights).table["z"]
     assert z[0] < -4 and np.all(z[1:31] > 5) and np.abs(z[31:]).mean() < 3
+
+
+def test_one_large_block_has_the_spectrum_of_its_weights(monkeypatch):
+    monkeypatch.setattr(embeddings, "ROWS", 7)
+    weights = np.random.default_rng(7).standard_normal((60, 5)) + 3
+    report = audit.weights(weights, cosine=0.5)
+    (block,) = report.blocks
+    assert len(block.features) > 40
+    expected = np.linalg.svd(weights[block.features], compute_uv=False) ** 2
+    kept = expected[expected > 0.1 * expected[0]]
+    assert (block.dims, block.eigenvalue) == (len(kept), pytest.approx(kept.mean(), rel=1e-6))
 
 
 @pytest.mark.parametrize(("n", "dims", "spread", "trials", "least"), [(40, 5, 0.0, 200, 180), (50, 12, 0.7, 50, 42)])

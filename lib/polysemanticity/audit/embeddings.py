@@ -270,13 +270,21 @@ def _blocks(units, lengths, label) -> list[Block]:
     found = []
     for members in np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []:
         members = np.sort(members)
-        w = units[members].double().numpy() * lengths[members, None]
-        small = w @ w.T if len(w) <= w.shape[1] else w.T @ w
-        eigenvalues = np.linalg.eigvalsh(small)[::-1]
+        eigenvalues = _spectrum(units, lengths, members)
         kept = eigenvalues[eigenvalues > 0.1 * eigenvalues[0]]
         spread = float((kept[0] - kept[-1]) / kept.mean())
         found.append(Block(members, len(kept), float(kept.mean()), spread))
     return found
+
+
+def _spectrum(units, lengths, members) -> np.ndarray:
+    """Eigenvalues of the Gram matrix of some features' weights, descending; the smaller of both Gram matrices."""
+    parts = (members[start : start + ROWS] for start in range(0, len(members), ROWS))
+    weights = (units[part].double().numpy() * lengths[part, None] for part in parts)
+    if len(members) <= units.shape[1]:
+        w = np.concatenate(list(weights))
+        return np.linalg.eigvalsh(w @ w.T)[::-1]
+    return np.linalg.eigvalsh(sum(w.T @ w for w in weights))[::-1]
 
 
 def _deviate(value: float, null: nulls.Efficiency) -> float:

@@ -15,6 +15,7 @@ from scipy import sparse, stats
 from polysemanticity.base.checks import check
 
 TILE = 4096  # features on either side of a tile of the Gram matrix
+PART = 2**24  # numbers of pairs of features that are looked at again together
 EDGES = 2**22  # pairs that are held before they are reduced to a forest of their components
 WIDE = 20_000  # features from which the search may run in bfloat16, if that is faster
 MARGINS = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 6e-3}  # beyond what rounding does to a cosine
@@ -52,14 +53,14 @@ def above(units: Float[torch.Tensor, "features dims"], cosine: float) -> Pairs:
     n = len(units)
     screen = _screen(units)
     threshold = cosine - MARGINS[screen.dtype]
-    found = _Found(n)
+    found, step = _Found(n), max(1, PART // units.shape[1])
     for first in range(0, n, TILE):
         for second in range(first, n, TILE):
             i, j = _candidates(screen[first : first + TILE], screen[second : second + TILE], threshold)
             i, j = i + first, j + second
             i, j = i[i < j], j[i < j]
-            for start in range(0, len(i), TILE):
-                found.add(*_exact(units, i[start : start + TILE], j[start : start + TILE], cosine))
+            for start in range(0, len(i), step):
+                found.add(*_exact(units, i[start : start + step], j[start : start + step], cosine))
     return found.pairs()
 
 
