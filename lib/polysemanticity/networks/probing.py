@@ -41,9 +41,9 @@ def pixel_r2(output: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."], mea
 def principal_r2(learnt: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."], n_components: int) -> float:
     """Return the pixel R^2 of a reconstruction from the first principal components of other images."""
     seen, held = learnt.flatten(1).double(), target.flatten(1).double()
-    check(1 <= n_components <= seen.shape[1], "n_components", n_components, f"1 to {seen.shape[1]}")
+    check(1 <= n_components <= min(seen.shape), "n_components", n_components, f"1 to {min(seen.shape)}")
     mean = seen.mean(0)
-    basis = torch.linalg.eigh((seen - mean).T @ (seen - mean))[1][:, -n_components:]
+    basis = torch.linalg.svd(seen - mean, full_matrices=False)[2][:n_components].T
     return pixel_r2((held - mean) @ basis @ basis.T + mean, held, mean)
 
 

@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -149,11 +150,16 @@ class ResNetVAE(nn.Module):
         )
         check(x.shape[1:] == (3, self.image_size, self.image_size), "shape of images", tuple(x.shape), allowed)
         h = self.fc2(self.fc1(self.trunk(x)))
-        mu, logvar = self.mu(h).float(), self.logvar(h).float()
+        mu, logvar = _full(self.mu(h)), _full(self.logvar(h))
         z = mu + torch.exp(logvar / 2) * torch.randn_like(mu) if self.training else mu
         small = self.fc5(self.fc4(z)).unflatten(1, (64, 4, 4))
-        logits = self.conv8(self.conv7(self.conv6(small))).float().clamp(-80, 80)
+        logits = _full(self.conv8(self.conv7(self.conv6(small)))).clamp(-80, 80)
         return VAEOutput(_resize(self.sigmoid(logits), self.image_size), mu, logvar, z, logits)
+
+
+def _full(x: Tensor) -> Tensor:
+    """In float32, or in float64 where it is so already."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _relu(dropout: float) -> nn.Sequential:
@@ -215,13 +221,31 @@ def vae_loss(model: ResNetVAE, images: Tensor) -> Float[Tensor, ""]:
 @torch.no_grad()
 def vae_evaluate(model: ResNetVAE, images: Tensor, batch_size: int = 256) -> VAETerms:
     """Return both terms for every image in eval mode (no dropout, z = mu, so no sampled bound), on the CPU."""
-    device = next(model.parameters()).device
     parts = []
     with in_mode(model, "eval"):
         for batch in images.split(batch_size):
-            target = prepare(batch.to(device), model.image_size)
+            target = prepare(batch, model.image_size).to(next(model.parameters()))
             parts.append(vae_terms(model(target), target))
     return VAETerms(*(torch.cat(term).cpu() for term in zip(*parts, strict=True)))
+
+
+@torch.no_grad()
+def renormalised(model: ResNetVAE, images: Tensor, batch_size: int = 256) -> ResNetVAE:
+    """Return a copy whose batch-norm statistics are taken anew, from images and without dropout.
+
+    The statistics of training include the variance that dropout adds, which is missing in eval mode: every batch norm
+    then divides by too much (Li et al. 2019). This copy differs from the trained network in nothing else.
+    """
+    anew = copy.deepcopy(model).eval()
+    parameter = next(anew.parameters())
+    for module in anew.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.reset_running_stats()
+            module.momentum = None  # the plain mean over the batches
+            module.train()
+    for batch in images.split(batch_size):
+        anew(prepare(batch, model.image_size).to(parameter))
+    return anew.eval()
 
 
 @contextlib.contextmanager
@@ -253,7 +277,9 @@ def activations(
     mode: str = "eval",
     noise: torch.Generator | None = None,
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield for each batch: layer -> its activity as float32, in the module's own shape, on the model's device.
+    """Yield for each batch: layer -> its activity, in the module's own shape, on the model's device.
+
+    In float64 where the network computes in it (batches must be of its type), else in float32.
 
     A layer is a name in `model.probes` (for ResNetVAE: `LAYERS`) or any module's dotted name; one batch is held at a
     time. `mode` is that of `in_mode`. Modes other than `eval` draw from `noise`, a generator on the model's device,
@@ -293,6 +319,7 @@ def _module(model: nn.Module, layer: str) -> nn.Module:
 def _keep(seen: dict[str, Tensor], layer: str) -> Callable:
     def hook(module, inputs, output):
         value = output[0] if isinstance(output, tuple) else output
-        seen[layer] = value.detach().to(torch.float32, copy=True)  # a later layer may work in place
+        kind = torch.promote_types(value.dtype, torch.float32)
+        seen[layer] = value.detach().to(kind, copy=True)  # a later layer may work in place
 
     return hook

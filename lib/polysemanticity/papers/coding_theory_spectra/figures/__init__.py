@@ -71,5 +71,8 @@ from polysemanticity.papers.coding_theory_spectra.figures.vision import (
     figx_reconstructions as figx_reconstructions,
 )
 from polysemanticity.papers.coding_theory_spectra.figures.vision import (
+    figx_steep_and_smooth as figx_steep_and_smooth,
+)
+from polysemanticity.papers.coding_theory_spectra.figures.vision import (
     figx_views as figx_views,
 )

@@ -13,8 +13,8 @@ from polysemanticity import plots
 
 
 def figx_reconstructions(table: pd.DataFrame) -> Figure:
-    """Held-out photograph patches above their reconstructions by networks trained with different dropout rates, which
-    become one grey square as the rate grows; and the losses of every network, beside those of plain guesses."""
+    """Patches of photographs that no network has seen above their reconstructions by one network of each dropout rate;
+    and the held-out loss of every network, beside those of plain guesses."""
     pictures, losses = plots.part(table, quantity="picture"), table.dropna(subset="value")
     series = list(dict.fromkeys(pictures["series"]))
     fig = plt.figure(figsize=(10.5, 4.2))
@@ -73,30 +73,26 @@ def fig3a_eigenspectra(table: pd.DataFrame) -> Figure:
 
 
 def fig3b_depth(table: pd.DataFrame) -> Figure:
-    """Exponent over depth: for four numbers of images, as fitted and corrected for their number, which agree; for each
-    dropout rate, of which the largest makes the peak at the average pooling; for each held-out photograph alone;
-    and the effective rank, which falls with depth where all units are counted."""
+    """Exponent over depth, early layers on the left: without dropout for four numbers of images, as fitted and
+    corrected for their number; for each dropout rate; for two halves of the photographs; and the effective rank when a
+    layer is read in four ways."""
     fig, axes = plt.subplots(2, 2, figsize=(10.5, 8), sharex=True)
     titles = {
-        "numbers of images": "Numbers of images n (mean of all rates)",
-        "dropout rates": "Dropout rates (95 % over seeds, cut at 12)",
-        "photographs": "Each photograph alone (mean of all rates)",
-        "effective rank": "Effective rank (mean of all rates, 95 % over seeds)",
+        "numbers of images": "Numbers of images n (p = 0)",
+        "dropout rates": "Dropout rates (95 % over networks)",
+        "photographs": "Halves of the photographs (p = 0)",
+        "effective rank": "Effective rank (p = 0, 95 % over networks)",
     }
     for ax, (comparison, title) in zip(axes.flat, titles.items(), strict=True):
         rows = _placed(ax, plots.part(table, comparison=comparison))
         ax.set(title=title, ylabel=rows["quantity"].iloc[0])
-        if comparison == "photographs":
-            _each_photograph(ax, rows)
-        elif comparison == "dropout rates":
-            plots.points(ax, rows, "place", look=_rates(rows), dodge=0.12, joined=True)
+        if comparison in ("dropout rates", "photographs"):
+            look = _rates(rows) if comparison == "dropout rates" else plots.styles(rows)
+            plots.points(ax, rows, "place", look=look, dodge=0.12, joined=True)
         else:
             plots.lines(ax, rows, "place", look=_looks(rows, comparison), markers=comparison == "effective rank")
-        ax.set(xlabel="")
-        ax.legend(**{"ncols": 2, "loc": "lower right"} if comparison == "numbers of images" else {"loc": "best"})
-    axes[0, 1].set_ylim(0, 12)
-    for ax in axes[1]:
-        ax.set_ylim(0, None)
+        ax.set(xlabel="", ylim=(0, None))
+        ax.legend(ncols=2 if comparison == "numbers of images" else 1, loc="best", fontsize=9)
     return fig
 
 
@@ -115,16 +111,6 @@ def _rates(rows: pd.DataFrame) -> dict[str, dict]:
     return plots.styles(rows, palette=sns.color_palette("plasma", count + 1)[:count])
 
 
-def _each_photograph(ax: Axes, rows: pd.DataFrame) -> None:
-    """Thin lines of single photographs under their mean."""
-    single, mean = (plots.part(rows, series=name) for name in ("one photograph alone", "mean of photographs"))
-    look = plots.styles(mean)["mean of photographs"]
-    for number, (_, line) in enumerate(single.groupby("photograph", sort=False)):
-        label = "one photograph alone" if number == 0 else None
-        ax.plot(line["place"], line["value"], **{**look, "marker": ""}, linewidth=0.7, alpha=0.5, label=label)
-    plots.lines(ax, mean, "place", markers=True, linewidth=2.2)
-
-
 def _placed(ax: Axes, rows: pd.DataFrame, **ticks) -> pd.DataFrame:
     """Rows with the place of their layer on an axis whose ticks are the layers, in the table's order."""
     layers = list(dict.fromkeys(rows["layer"].dropna()))
@@ -133,9 +119,9 @@ def _placed(ax: Axes, rows: pd.DataFrame, **ticks) -> pd.DataFrame:
 
 
 def figx_views(table: pd.DataFrame) -> Figure:
-    """Exponent and effective rank over depth when a convolutional layer is read in four ways: all units, channels with
-    positions as samples, channels averaged over positions, and channels at one position. The exponent of all units only
-    rises; that of averaged channels starts high. Behind the average pooling the four are one."""
+    """Exponent and effective rank over depth, without dropout, when a convolutional layer is read in four ways: all
+    units, channels with positions as samples, channels averaged over positions, and channels at one position. Behind
+    the average pooling the four are one."""
     quantities = list(dict.fromkeys(table["quantity"]))
     fig, axes = plt.subplots(1, len(quantities), figsize=(10.5, 4.8))
     for ax, quantity in zip(axes, quantities, strict=True):
@@ -147,8 +133,7 @@ def figx_views(table: pd.DataFrame) -> Figure:
 
 def fig4a_dot_projections(table: pd.DataFrame) -> Figure:
     """One random three-dimensional projection per layer of the activity while a dot moves round a circle, coloured by
-    the dot's angle, with its roughness: late layers show a smooth loop without dropout, and a tangle at the
-    largest rate."""
+    the dot's angle, with its roughness, at three dropout rates. Nothing was selected."""
     rates = table["dropout p"].dropna().unique()
     layers = list(dict.fromkeys(table["series"]))
     fig = plt.figure(figsize=(10.5, 6.2))
@@ -179,8 +164,7 @@ def _loop(ax: Axes, rows: pd.DataFrame, title: str):
 
 def fig4b_roughness(table: pd.DataFrame) -> Figure:
     """Roughness of the projected path and the variance of the dot's position that it explains, over depth, one line per
-    dropout rate: late layers are the smoothest without dropout and tell the position up to a rate of 0.4; at larger
-    rates they are rough and tell little."""
+    dropout rate: with batch norm recalibrated, as judged, and in eval mode, where dropout's variance is missing."""
     probes, quantities = (list(dict.fromkeys(table[name])) for name in ("probe", "quantity"))
     fig, axes = plt.subplots(len(probes), len(quantities), figsize=(10.5, 8), sharex=True, sharey="col")
     for line, probe in zip(axes, probes, strict=True):
@@ -197,9 +181,9 @@ def fig4b_roughness(table: pd.DataFrame) -> Figure:
 
 
 def fig5_dropout(table: pd.DataFrame) -> Figure:
-    """Exponent, roughness and explained variance against the dropout rate: probed in eval mode, with batch norm
-    recalibrated, and with the network left in train mode; below, each layer's slope with its interval. The exponent
-    rises in eval mode and falls in the other two; projections become rougher and tell less in all three."""
+    """Exponent, roughness and explained variance against the dropout rate: with batch norm recalibrated, as judged, in
+    eval mode, and with the network left in train mode; below, each layer's slope with its interval over the rates whose
+    networks have learnt."""
     names = list(dict.fromkeys(table.dropna(subset="dropout p")["quantity"]))
     fig, axes = plt.subplots(2, len(names), figsize=(10.5, 7.6))
     look = plots.styles(table)
@@ -211,6 +195,20 @@ def fig5_dropout(table: pd.DataFrame) -> Figure:
         plots.points(below, slopes, "place", look=look, dodge=0.2)
         below.set_ylabel("change per unit p")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return fig
+
+
+def figx_steep_and_smooth(table: pd.DataFrame) -> Figure:
+    """Exponent of each layer against the roughness of its projections and against what they tell of the dot's position,
+    one point for each layer of each network, at three dropout rates and before training."""
+    quantities = list(dict.fromkeys(table["quantity"]))
+    fig, axes = plt.subplots(1, len(quantities), figsize=(10.5, 5), sharex=True)
+    look = plots.styles(table)
+    for ax, quantity in zip(axes, quantities, strict=True):
+        for name, rows in plots.part(table, quantity=quantity).groupby("series", sort=False):
+            ax.plot(rows["exponent a"], rows["value"], **{**look[name], "linestyle": "none"}, alpha=0.7, label=name)
+        ax.set(xlabel="exponent a", ylabel=quantity, title=quantity[0].upper() + quantity[1:])
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
 
 
