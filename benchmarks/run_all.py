@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks import autoencoders, capacity, incidental, measure, vae
+from benchmarks import autoencoders, capacity, incidental, measure
 from benchmarks.measure import Case, Result
 from polysemanticity.base import paths
 from polysemanticity.capacity import phases as phases_of
 from polysemanticity.engine import store
-from polysemanticity.networks import resnet_vae, train
-from polysemanticity.papers import coding_theory_spectra, feature_capacity
+from polysemanticity.papers import feature_capacity
 from polysemanticity.papers.coding_theory_spectra import sparse_codes
 
 
@@ -91,7 +90,7 @@ def covered(intervals: Sequence[tuple[float, float]]) -> float:
 
 def published(quick: bool) -> list[Procedure]:
     """The procedures for those figures of the default profile that have one, at its sizes."""
-    return [count_law(quick), phases(quick), sparsity(quick), vaes(quick)]
+    return [count_law(quick), phases(quick), sparsity(quick)]
 
 
 def count_law(quick: bool) -> Procedure:
@@ -119,20 +118,6 @@ def sparsity(quick: bool) -> Procedure:
     one = _seconds(lambda: autoencoders.einsum_ensemble(density, start, steps, cfg.batch_size)) / steps
     total = one * cfg.n_steps * cfg.n_seeds
     return Procedure("toy models", total, f"a step × {cfg.n_steps:,} × {cfg.n_seeds} seeds")
-
-
-def vaes(quick: bool) -> Procedure:
-    """The authors' training loop on this profile's networks and number of images."""
-    cfg = coding_theory_spectra.Config().vision
-    model = train.build(
-        resnet_vae.ResNetVAE, seed=0, width=cfg.width, hidden=cfg.hidden, image_size=cfg.image_size,
-        stem_stride=cfg.stem_stride, dropout=0.2,
-    )  # fmt: skip
-    pixels = (torch.rand(vae.PUBLISHED_BATCH, 3, 32, 32) * 255).byte()
-    loop = vae.PublishedLoop(model, pixels, "cpu")
-    one = _seconds(lambda: loop.steps(1, vae.PUBLISHED_BATCH)) / vae.PUBLISHED_BATCH
-    networks, images = len(cfg.dropouts) * cfg.n_seeds, cfg.n_steps * cfg.batch_size
-    return Procedure("ResNet-VAEs", one * networks * images, f"an image × {images:,} × {networks} networks")
 
 
 def _seconds(work: Callable[[], object]) -> float:

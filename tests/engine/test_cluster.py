@@ -209,7 +209,7 @@ def test_a_worker_with_other_data_is_refused(on_cluster, toy_run, tmp_path):
 def test_workers_that_read_files_can_say_what_they_hold(family):
     cfg = paper_of_images.Config()
     settings = {
-        vision: lambda: vision.network(cfg.vision, 0.0),
+        vision: lambda: vision.networks(cfg.vision, 0)[0],
         dense_autoencoders: lambda: dense_autoencoders.photograph_nets(
             cfg.dense_autoencoders, cfg.vision, "relu", 0.0, 32
         ),

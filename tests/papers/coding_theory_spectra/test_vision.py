@@ -71,7 +71,6 @@ def test_another_run_shows_the_same_networks_other_patches(smoke):
         ({"n_steps": 7}, "vision.n_steps"),
         ({"width": 0.5}, "vision.width"),
         ({"source": "cifar10"}, "vision.source"),
-        ({"folder": "pictures"}, "vision.folder"),
         ({"n_seeds": 6}, "vision.n_seeds"),
         ({"dropouts": (0.0, 0.25)}, "vision.dropouts"),
     ],

@@ -1,17 +1,12 @@
-"""The ResNet-VAEs in weights/resnet_vae: their recipe, how they are opened, and the command that trains them anew.
+"""The ResNet-VAEs in weights/resnet_vae: their recipe, how one is trained, packed and opened.
 
-    python -m polysemanticity.papers.coding_theory_spectra.learnt_vaes --learn FOLDER … --judge FOLDER
-
-trains every network that is missing, or goes on with it, and writes weights, losses and the time it took. The
-photographs are the user's own; none of them is stored.
+`python -m polysemanticity.papers.coding_theory_spectra` trains those that are missing.
 """
 
-import argparse
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -148,7 +143,7 @@ def loss(model: resnet_vae.ResNetVAE, pixels: Tensor, kl_weight: float) -> Tenso
 
 def learn(
     recipe: Recipe, rate: float, seed: int, pixels: Tensor, device: str | torch.device = "cpu",
-    checkpoint: Path | None = None, label: str | None = None,
+    checkpoints: Path | None = None, label: str | None = None,
 ) -> tuple[Learnt, train.History]:  # fmt: skip
     """Train one network on images [n, 3, size, size]; return it, batch norm as trained and taken anew, and its losses.
 
@@ -157,7 +152,7 @@ def learn(
     are stored: rounded to float16.
     """
     model = build(recipe, rate, seed, device)
-    parts = {"first": (0.0, recipe.n_first), "": (rate, recipe.n_steps - recipe.n_first)}
+    parts = {f"first-seed{seed}": (0.0, recipe.n_first), name(rate, seed): (rate, recipe.n_steps - recipe.n_first)}
     for number, (part, (dropout, n_steps)) in enumerate(parts.items()):
         if n_steps == 0:
             continue
@@ -168,7 +163,7 @@ def learn(
             model, partial(loss, kl_weight=recipe.kl_weight), pixels, n_steps=n_steps, batch_size=recipe.batch_size,
             lr=recipe.lr, seed=seed + 1000 * number, schedule=recipe.schedule, autocast=train.fast_autocast(device),
             channels_last=True, log_every=max(n_steps // 50, 1), label=label,
-            checkpoint=checkpoint and checkpoint.with_name(f"{part or name(rate, seed)}{seed}.pt"),
+            checkpoint=checkpoints and checkpoints / f"{part}.pt",
         )  # fmt: skip
     model.to(memory_format=torch.contiguous_format)
     rounded = _unpacked(packed(model, model), recipe, rate, seed, device).trained
@@ -207,66 +202,3 @@ def reconstructed_r2(model: resnet_vae.ResNetVAE, pixels: Tensor, mean: Tensor) 
     parts = [resnet_vae.prepare(batch, model.image_size) for batch in pixels.split(BATCH)]
     output = torch.cat([model(part.to(next(model.parameters()))).pixels.cpu() for part in parts])
     return probing.pixel_r2(output, torch.cat(parts), mean)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is missing of weights/resnet_vae."""
-    parser = argparse.ArgumentParser(description="Train the ResNet-VAEs of weights/resnet_vae on photographs.")
-    parser.add_argument("--learn", nargs="+", required=True, help="folders of pictures to learn from")
-    parser.add_argument("--judge", required=True, help="folder of pictures that no network learns from")
-    parser.add_argument("--place", type=Path, default=folder(), help="where weights and losses go")
-    parser.add_argument("--rates", nargs="+", type=float, default=RATES)
-    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
-    parser.add_argument("--part", type=int, nargs=2, default=(0, 1), help="I N: every N-th network from the I-th on")
-    options = parser.parse_args(arguments)
-    tasks = [(rate, seed) for seed in options.seeds for rate in options.rates][options.part[0] :: options.part[1]]
-    for rate, seed in tasks:
-        if not (options.place / f"{name(rate, seed)}.safetensors").is_file():
-            _train_and_store(RECIPE, rate, seed, options)
-    collect(options.place, RECIPE)
-
-
-def _train_and_store(recipe: Recipe, rate: float, seed: int, options: argparse.Namespace) -> None:
-    from safetensors.torch import save
-
-    learnt = patches(options.learn, recipe.n_train, recipe, seed)
-    held = patches([options.judge], JUDGED, recipe, 0)
-    begun = time.process_time()
-    checkpoint = paths.cache() / "learnt_vaes" / f"{name(rate, seed)}.pt"
-    networks, history = learn(recipe, rate, seed, learnt, checkpoint=checkpoint, label=name(rate, seed))
-    mean = resnet_vae.prepare(learnt[:JUDGED], recipe.image_size).mean(0)
-    record = {
-        "dropout": rate,
-        "seed": seed,
-        "loss in training [nats per patch]": float(history.loss[-1] / recipe.batch_size),
-        LEARNT: mean_loss(networks.renormed, learnt[:JUDGED]),
-        "R2 learnt": reconstructed_r2(networks.renormed, learnt[:JUDGED], mean),
-        "R2 held out": reconstructed_r2(networks.renormed, held, mean),
-        "R2 held out, batch norm as trained": reconstructed_r2(networks.trained, held, mean),
-        "R2 held out, each patch in its mean colour": probing.mean_colour_r2(
-            resnet_vae.prepare(held, recipe.image_size), mean
-        ),
-        "core seconds of the last sitting": round(time.process_time() - begun),
-        "torch": torch.__version__,
-    }
-    content = save(packed(*networks), metadata={"record": json.dumps(record)})
-    paths.write_atomically(options.place / f"{name(rate, seed)}.safetensors", content)
-    checkpoint.with_name(f"{name(rate, seed)}{seed}.pt").unlink(missing_ok=True)
-    print({key: value if isinstance(value, str) else round(value, 3) for key, value in record.items()}, flush=True)
-
-
-def collect(place: Path, recipe: Recipe) -> None:
-    """Write networks.json from the files that are there."""
-    from safetensors import safe_open
-
-    networks = {}
-    for path in sorted(place.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            record = json.loads(file.metadata()["record"])
-        networks[path.stem] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **record}
-    content = {"recipe": asdict(recipe), "networks": networks}
-    paths.write_atomically(place / LIST, (json.dumps(content, indent=1) + "\n").encode())
-
-
-if __name__ == "__main__":
-    main()

@@ -214,13 +214,13 @@ class Settings:
 
     n_seeds: int = setting(len(learnt_vaes.SEEDS), "networks for each dropout rate", low=2, smoke=2)
     dropouts: tuple[float, ...] = setting(
-        learnt_vaes.RATES, "dropout rates of the encoder", low=0, high=0.95, smoke=(0.0, 0.4),
+        learnt_vaes.RATES, "dropout rates of the encoder", low=0, high=0.95, smoke=(0.0, 0.2),
         paper=(0.0, 0.2, 0.4, 0.6, 0.8),
     )  # fmt: skip
     retrain: bool = setting(False, "train networks here, instead of opening the stored ones", paper=True)
     source: str = setting("photographs", "what is learnt", choices=("photographs", "cifar10"), paper="cifar10")
     folder: str = setting(
-        "", "folder of your own pictures to train on, or of CIFAR-10; empty: some of the photographs that ship here",
+        "", "folder of your own pictures, or of CIFAR-10; empty: the photographs that ship here",
         place="folder",
     )  # fmt: skip
     n_train: int = setting(RECIPE.n_train, "patches to train on (CIFAR-10: images)", low=64, paper=50000)
@@ -268,7 +268,6 @@ def networks(settings: Settings, seed: int) -> list[dict]:
         for name, value in listed["recipe"].items():
             check(recipe[name] == value, f"vision.{name}", recipe[name], f"{value}, as in the stored networks{anew}")
         check(settings.source == "photographs", "vision.source", settings.source, f"'photographs'{anew}")
-        check(settings.folder == "", "vision.folder", settings.folder, f"empty{anew}, on these pictures")
         most = len(learnt_vaes.SEEDS)
         check(settings.n_seeds <= most, "vision.n_seeds", settings.n_seeds, f"at most {most}{anew}")
         for rate in settings.dropouts:
@@ -292,10 +291,8 @@ def seeds(settings: Settings, seed: int) -> range:
 
 def fingerprint_here(config) -> str:
     """Return the fingerprint of the images that a config of `vae` means on this machine."""
-    if config["source"] != "photographs":
-        return "published"
-    own = data.fingerprint(data.photographs(config["folder"])) if config["folder"] else ""
-    return own + data.fingerprint(data.photographs())
+    own = config["source"] == "photographs"
+    return data.fingerprint(data.photographs(config["folder"] or None)) if own else "published"
 
 
 class Images(NamedTuple):
@@ -309,17 +306,14 @@ class Images(NamedTuple):
 def images(source: str, folder: str, n_train: int, n_probe: int, size: int, scale: int, seed: int) -> Images:
     """Return images in [0, 1] to train on, as many as asked for, and others to probe with.
 
-    Photographs: probes are patches of those that ship with packages. What is learnt are those in `folder`, or without
-    one some of those that ship, which then are no probes; every seed splits them anew.
+    Where none are learnt here, all photographs are probes; else every seed splits them anew.
     """
     if source == "cifar10":
         fitted, held = (data.cifar10(folder or paths.cache() / "cifar10", train=part).pixels for part in (True, False))
         check(n_probe <= len(held), "sizes", n_probe, f"at most {len(held)}, CIFAR-10's test images")
         return Images(fitted[:n_train], held[:n_probe], None)
-    held, fitted = data.photographs(smallest=size * scale), {}
-    if n_train and folder:
-        fitted = data.photographs(folder, smallest=size * scale)
-    elif n_train:
+    fitted, held = {}, data.photographs(folder or None, smallest=size * scale)
+    if n_train:
         fitted, held = data.split(held, seed=seed)
     probes = learnt_vaes.reduced(held, n_probe, size, scale, streams.rng(seed, "probes"))
     learnt = probes.pixels[:0]
@@ -876,7 +870,7 @@ def measured_depth(nets: Results, rate: float) -> Measured:
     """Return what decides CT-03a (p = 0) and CT-03b (p = 0.2)."""
     exponent = nets.array("exponent")[:, :, : len(ENCODER)]  # [rate, seed, layer, n]
     both = np.array([fall_and_rise(of_rate.swapaxes(1, 2)) for of_rate in exponent])  # [rate, (fall, rise), seed]
-    mean = exponent[list(nets.setting("dropout")).index(rate)].mean((0, -1))
+    mean = exponent[nets.setting("dropout") == rate].mean((0, 1, -1))
     flattest = ENCODER[1 + int(mean[1:-1].argmin())]
     moved = np.nanmax(np.abs(nets.array("exponent") - nets.array("fitted")))
     return Measured(
@@ -971,7 +965,7 @@ def _n_seeds(nets: Results) -> int:
 def _networks(nets: Results, rate: float | None = None) -> str:
     """What the networks are, in a line, and how well they reconstruct."""
     settings, rates, r2 = nets.configs[0], nets.setting("dropout"), nets.array("pixel_r2").mean(1)
-    shown = range(len(rates)) if rate is None else [list(rates).index(rate)]
+    shown = [place for place in range(len(rates)) if rate in (None, rates[place])]
     own = "400 photographs" if settings["stored"] != "retrained" else settings["source"]
     learnt = ", ".join(f"{r2[k]:.2f} at p = {rates[k]:g}" for k in shown)
     return (

@@ -1,0 +1,83 @@
+"""The command that trains the networks of weights/ on photographs of one's own.
+
+    python -m polysemanticity.papers.coding_theory_spectra --learn FOLDER … --judge FOLDER
+
+trains every network that is missing, or goes on with it, and writes weights, losses and the time it took. None of the
+photographs is stored.
+"""
+
+import argparse
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from polysemanticity.base import paths
+from polysemanticity.networks import probing, resnet_vae
+from polysemanticity.papers.coding_theory_spectra import learnt_vaes
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train what is missing of weights/resnet_vae."""
+    parser = argparse.ArgumentParser(description="Train the ResNet-VAEs of weights/resnet_vae on photographs.")
+    parser.add_argument("--learn", nargs="+", required=True, help="folders of pictures to learn from")
+    parser.add_argument("--judge", required=True, help="folder of pictures that no network learns from")
+    parser.add_argument("--place", type=Path, default=learnt_vaes.folder(), help="where weights and losses go")
+    parser.add_argument("--rates", nargs="+", type=float, default=learnt_vaes.RATES)
+    parser.add_argument("--seeds", nargs="+", type=int, default=learnt_vaes.SEEDS)
+    options = parser.parse_args(arguments)
+    for seed, rate in itertools.product(options.seeds, options.rates):
+        if not (options.place / f"{learnt_vaes.name(rate, seed)}.safetensors").is_file():
+            _train_and_store(learnt_vaes.RECIPE, rate, seed, options)
+    collect(options.place, learnt_vaes.RECIPE)
+
+
+def _train_and_store(recipe: learnt_vaes.Recipe, rate: float, seed: int, options: argparse.Namespace) -> None:
+    from safetensors.torch import save
+
+    learnt = learnt_vaes.patches(options.learn, recipe.n_train, recipe, seed)
+    held = learnt_vaes.patches([options.judge], learnt_vaes.JUDGED, recipe, 0)
+    begun = time.process_time()
+    place, name = paths.cache() / "learnt_vaes", learnt_vaes.name(rate, seed)
+    networks, history = learnt_vaes.learn(recipe, rate, seed, learnt, checkpoints=place, label=name)
+    mean = resnet_vae.prepare(learnt[: learnt_vaes.JUDGED], recipe.image_size).mean(0)
+    record = {
+        "dropout": rate,
+        "seed": seed,
+        "loss in training [nats per patch]": float(history.loss[-1] / recipe.batch_size),
+        learnt_vaes.LEARNT: learnt_vaes.mean_loss(networks.renormed, learnt[: learnt_vaes.JUDGED]),
+        "R2 learnt": learnt_vaes.reconstructed_r2(networks.renormed, learnt[: learnt_vaes.JUDGED], mean),
+        "R2 held out": learnt_vaes.reconstructed_r2(networks.renormed, held, mean),
+        "R2 held out, batch norm as trained": learnt_vaes.reconstructed_r2(networks.trained, held, mean),
+        "R2 held out, each patch in its mean colour": probing.mean_colour_r2(
+            resnet_vae.prepare(held, recipe.image_size), mean
+        ),
+        "core seconds of the last sitting": round(time.process_time() - begun),
+        "torch": torch.__version__,
+    }
+    content = save(learnt_vaes.packed(*networks), metadata={"record": json.dumps(record)})
+    paths.write_atomically(options.place / f"{name}.safetensors", content)
+    (place / f"{name}.pt").unlink(missing_ok=True)
+    print({key: value if isinstance(value, str) else round(value, 3) for key, value in record.items()}, flush=True)
+
+
+def collect(place: Path, recipe: learnt_vaes.Recipe) -> None:
+    """Write networks.json from the files that are there."""
+    from safetensors import safe_open
+
+    networks = {}
+    for path in sorted(place.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            record = json.loads(file.metadata()["record"])
+        networks[path.stem] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), **record}
+    content = {"recipe": asdict(recipe), "networks": networks}
+    paths.write_atomically(place / learnt_vaes.LIST, (json.dumps(content, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
