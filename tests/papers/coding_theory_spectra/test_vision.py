@@ -12,7 +12,7 @@ from polysemanticity.base import config
 from polysemanticity.base.results import Results
 from polysemanticity.networks import resnet_vae, train
 from polysemanticity.papers import coding_theory_spectra as paper
-from polysemanticity.papers.coding_theory_spectra import learnt_vaes, vision
+from polysemanticity.papers.coding_theory_spectra import across_layers, learnt_vaes, vision
 from polysemanticity.projections import stimuli
 
 RATES, SEEDS, SIZES = (0.0, 0.2, 0.4), 3, (150, 300)
@@ -212,7 +212,7 @@ def test_a_configuration_follows_the_settings(smoke):
         assert all(value == getattr(smoke, key) for key, value in one.items() if key not in own)
 
 
-def planted(exponent=0.0, roughness=0.0, r2=0.0, depth=None, late=0.0, steep=0.0, learnt=0.9):
+def planted(exponent=0.0, roughness=0.0, r2=0.0, depth=None, late=0.0, steep=0.0, learnt=0.9, survives=0.0, kept=0.0):
     """Results of networks: slopes per unit dropout, a course of the exponent over depth, late layers' difference,
     what steep layers are like, and the held-out pixel R^2 at the largest rate."""
     rng = np.random.default_rng(0)
@@ -235,6 +235,10 @@ def planted(exponent=0.0, roughness=0.0, r2=0.0, depth=None, late=0.0, steep=0.0
             "eigenvalues": np.broadcast_to(np.arange(1.0, 41) ** -2, (N_LAYERS, len(SIZES), 40)),
             "units": np.full(N_LAYERS, 128),
             "dead": np.zeros(N_LAYERS, bool),
+            "kept_exponent": a[:, -1],
+            "kept_rank": 3 - a[:, -1],
+            "survives": 0.6 + survives * (a[:, -1] - 1.5) + kept * rate + 0.1 * noise(N_LAYERS),
+            "survives_unaware": 0.3 + noise(N_LAYERS),
             "path": np.cumsum(rng.standard_normal((N_LAYERS, 12, 3)), 1),
             "examples": np.zeros((2, 8, 3, 16, 16), np.uint8),
             "loss": 450 + 10 * rng.standard_normal(),
@@ -273,12 +277,14 @@ def judged(claim, truth):
         "CT-05c": lambda nets: vision.measured_dropout(nets, "r2"),
         "CT-06a": lambda nets: vision.measured_dot(nets, "roughness"),
         "CT-06b": lambda nets: vision.measured_dot(nets, "r2"),
-        "CT-19a": lambda nets: vision.measured_steep(nets, "roughness"),
-        "CT-19b": lambda nets: vision.measured_steep(nets, "r2"),
-        "CT-19c": vision.measured_beyond_depth,
-        "CT-19d": vision.measured_training,
+        "CT-19a": lambda nets: across_layers.measured_steep(nets, "roughness"),
+        "CT-19b": lambda nets: across_layers.measured_steep(nets, "r2"),
+        "CT-19c": across_layers.measured_beyond_depth,
+        "CT-19d": across_layers.measured_training,
+        "CT-20a": across_layers.measured_survival,
+        "CT-20b": across_layers.measured_survival_under_dropout,
     }
-    assert set(measures) == set(vision.CLAIMS)
+    assert set(measures) == set(vision.CLAIMS) | set(across_layers.CLAIMS)
     return measures[claim](planted(**truth))
 
 
@@ -297,6 +303,8 @@ def judged(claim, truth):
         ("CT-19b", {"steep": -0.1}, {"steep": 0.1}),
         ("CT-19c", {"steep": -0.5, "depth": [1, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10]}, {"steep": 0.5, "depth": FALLS}),
         ("CT-19d", {"steep": -1}, {"steep": 1}),
+        ("CT-20a", {"survives": 0.1}, {"survives": -0.1}),
+        ("CT-20b", {"kept": 0.1}, {"kept": -0.1}),
     ],
 )
 def test_planted_results_are_judged_rightly(claim, holds, fails):
@@ -306,7 +314,9 @@ def test_planted_results_are_judged_rightly(claim, holds, fails):
         assert "ResNet-VAEs, 0.25 of ResNet18's channels" in measured.scale
 
 
-@pytest.mark.parametrize("claim", ["CT-05a", "CT-05b", "CT-05c", "CT-06a", "CT-06b", "CT-19a", "CT-19b"])
+@pytest.mark.parametrize(
+    "claim", ["CT-05a", "CT-05b", "CT-05c", "CT-06a", "CT-06b", "CT-19a", "CT-19b", "CT-20a", "CT-20b"]
+)
 def test_networks_that_have_not_learnt_are_not_judged(claim):
     measured = judged(claim, {"learnt": 0.6})
     assert claims.verdict_of(paper.CLAIMS[claim], measured.quantities) == claims.NOT_TESTED
@@ -333,11 +343,11 @@ def test_planted_numbers_come_back():
 def test_a_partial_rank_correlation_is_that_of_scipy():
     nets = planted(steep=-0.3, depth=[1, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10])
     a, y = nets[0][0]["exponent"][:, -2], nets[0][0]["roughness"]
-    plain = vision.steep_and(nets, vision.RENORMED, "roughness")
+    plain = across_layers.steep_and(nets, vision.RENORMED, "roughness")
     assert plain[0, 0] == pytest.approx(stats.spearmanr(a, y).statistic)
     ra, ry, depth = stats.rankdata(a), stats.rankdata(y), np.arange(N_LAYERS)
     left = [ranks - np.polyval(np.polyfit(depth, ranks, 1), depth) for ranks in (ra, ry)]
-    partial = vision.steep_and(nets, vision.RENORMED, "roughness", depth_too=True)
+    partial = across_layers.steep_and(nets, vision.RENORMED, "roughness", depth_too=True)
     assert partial[0, 0] == pytest.approx(stats.pearsonr(*left).statistic)
 
 
@@ -352,7 +362,8 @@ def test_tables_are_tidy_and_say_what_was_planted():
             vision.depth_table,
             vision.views_table,
             vision.dropout_table,
-            vision.steep_table,
+            across_layers.steep_table,
+            across_layers.survival_table,
         )
     }
     tables |= {make.__name__: make(nets, pixels) for make in (vision.projections_table, vision.roughness_table)}

@@ -8,6 +8,7 @@ from polysemanticity import papers
 from polysemanticity.base.config import family, setting
 from polysemanticity.claims import CORRECTED, HOLDS
 from polysemanticity.papers.coding_theory_spectra import (
+    across_layers,
     across_networks,
     decoding,
     dense_autoencoders,
@@ -40,6 +41,7 @@ FINDING = (
 )
 
 FAMILIES = (
+    across_layers,
     across_networks,
     dense_autoencoders,
     decoding,

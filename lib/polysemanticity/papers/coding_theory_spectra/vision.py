@@ -1,4 +1,4 @@
-"""ResNet-VAEs that learnt, over depth and dropout: CT-03 to CT-06, and CT-19.
+"""ResNet-VAEs that learnt, over depth and dropout: CT-03 to CT-06.
 
 The networks of weights/resnet_vae are shown patches of photographs that none of them has seen, and a dot that moves on
 a circle. Symbols: a > 0 is the exponent of lambda_i ~ i^-a (the paper's alpha is -a), p the dropout rate.
@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 
 from polysemanticity import intervals, projections, spectra
 from polysemanticity.base import paths, streams
@@ -24,7 +23,7 @@ from polysemanticity.base.config import setting
 from polysemanticity.base.results import Results
 from polysemanticity.claims import Claim, Measured
 from polysemanticity.intervals import Estimate
-from polysemanticity.networks import data, probing, resnet_vae, train
+from polysemanticity.networks import data, erasing, probing, resnet_vae, train
 from polysemanticity.papers.coding_theory_spectra import learnt_vaes
 from polysemanticity.papers.coding_theory_spectra.learnt_vaes import RECIPE
 from polysemanticity.projections import stimuli
@@ -45,16 +44,16 @@ COMPONENTS = 32  # principal components whose reconstruction stands beside the n
 VIEWS = ("flattened", "channel", "pooled", "location")  # how a convolutional layer is read, see `spectra.views`
 VIEW_WINDOW = (2, 12)  # the fitted ranks in every view: the first layers have 16 channels only
 DECADE_UNITS = 4 * FITTED_RANKS[1]  # a layer with fewer units has no exponent: the tail of its spectrum would be fitted
-_SOURCE = "Marshall & Kirchner 2024"
+SOURCE = "Marshall & Kirchner 2024"
 GATE = (
     "held-out pixel R² of each network above that of every patch in its own mean colour, on photographs that none has "
     "seen; a rate counts where all its networks reach it"
 )
-_NOT_BLIND = (
+NOT_BLIND = (
     "the recipe was chosen on photographs kept for that, by the loss alone; earlier networks, which had learnt less "
     "than each patch's mean colour, had been measured in eval mode and float32, and an audit of them was read"
 )
-_PROBED = (
+PROBED = (
     "Batch norm's statistics are taken anew without dropout and activity is measured in float64; eval mode and train "
     "mode are artefacts of dropout before batch norm (Li et al. 2019), shown beside it and not judged. "
 )
@@ -65,16 +64,16 @@ CLAIMS: dict[str, Claim] = {
         name: Claim(
             id=name,
             claim=f"The exponent is non-monotone in depth, {where}: redundancy first falls, then rises",
-            source=f"{_SOURCE}, Fig. 3",
+            source=f"{SOURCE}, Fig. 3",
             paper="eigenspectrum decay (redundancy) falls, then rises with depth; no numbers at hand",
             rule={"fall, least over n": (0.05, inf), "rise, least over n": (0.05, inf)},
             reason="Fall: the stem's exponent less that of the flattest layer between stem and mu; rise: that of mu "
             "less the flattest's. The flattest layer is found on the other networks, so that picking it makes no fall; "
             "where the stem is flatter than all others the fall is negative. Exponents are corrected for the number of "
             "images n; the least over all n, because a pattern that depends on n is an artefact of sampling. 0.05 is "
-            "the sampling error of one exponent. The paper does not say which rate it shows. " + _PROBED,
+            "the sampling error of one exponent. The paper does not say which rate it shows. " + PROBED,
             whose="printed",
-            known=_NOT_BLIND,
+            known=NOT_BLIND,
             gate=GATE,
             figure="fig3b_depth",
         )
@@ -83,16 +82,16 @@ CLAIMS: dict[str, Claim] = {
     "CT-04": Claim(
         id="CT-04",
         claim="The non-monotone course over depth does not depend on how convolutional layers are read",
-        source=f"{_SOURCE}, next checks (convolutional layers)",
+        source=f"{SOURCE}, next checks (convolutional layers)",
         paper="asks whether the result carries over; no numbers",
         rule={"fall, least over views": (0.05, inf), "rise, least over views": (0.05, inf)},
         reason="The fall and rise of CT-03a, without dropout, in each of four views: all units; channels with every "
         "position as a sample; channels averaged over positions; channels at the central position. Behind the average "
         "pooling the views are one. In all views the ranks are 2 to 12, as the first layers have 16 channels: under a "
         "decade, so this is a measure of steepness and no law. The least over views of every network, at the most "
-        "images. " + _PROBED,
+        "images. " + PROBED,
         whose="open question",
-        known=_NOT_BLIND,
+        known=NOT_BLIND,
         gate=GATE,
         figure="figx_views",
     ),
@@ -100,15 +99,15 @@ CLAIMS: dict[str, Claim] = {
         name: Claim(
             id=name,
             claim=f"More dropout {what}",
-            source=f"{_SOURCE}, Fig. 5",
+            source=f"{SOURCE}, Fig. 5",
             paper="monotone trends over p = 0, .2, .4, .6, .8, one network each",
             rule={f"{quantity} per unit dropout": band, f"{quantity} per unit dropout, at equal loss": band},
             reason="Signs only: the paper gives directions. Mean over the encoder's nine layers; slope of a linear "
             "regression on the rate with one constant per seed, and the same with the networks' held-out loss as a "
             "second regressor, since dropout slows learning. Rates 0 to 0.4 of which all networks pass the gate, three "
-            "at least. " + _PROBED,
+            "at least. " + PROBED,
             whose="printed",
-            known=_NOT_BLIND,
+            known=NOT_BLIND,
             gate=GATE,
             figure="fig5_dropout",
         )
@@ -122,14 +121,14 @@ CLAIMS: dict[str, Claim] = {
         name: Claim(
             id=name,
             claim=f"Random projections of a moving dot {what} in late layers than in early ones",
-            source=f"{_SOURCE}, Fig. 4",
+            source=f"{SOURCE}, Fig. 4",
             paper="late layers recover the smooth loop",
             rule={f"{quantity}, late less early, p = {rate:g}": band for rate in SHOWN},
             reason="Signs only: the paper shows pictures. Early and late are the first and last third of the encoder's "
             "layers; 100 projections each, none selected. Three rates, each by itself, as their signs may differ. "
-            + _PROBED,
+            + PROBED,
             whose="printed",
-            known=_NOT_BLIND,
+            known=NOT_BLIND,
             gate=GATE,
             figure="fig4b_roughness",
         )
@@ -138,57 +137,6 @@ CLAIMS: dict[str, Claim] = {
             ("CT-06b", "tell more of its position", "R² to the dot's position", (0.0, inf)),
         )
     },
-    **{
-        name: Claim(
-            id=name,
-            claim=f"Within a network, layers with a steeper spectrum have {what}",
-            source=f"{_SOURCE}, supplement: exponent against action and input correlation, one point for each layer",
-            paper="more negative α goes with lower energy and higher correlation; no numbers",
-            rule={f"rank correlation of a with {quantity}, p = {rate:g}": band for rate in SHOWN},
-            reason="Spearman correlation over the eleven layers from stem to fc5, for each network; signs only. Three "
-            "rates, each by itself. " + _PROBED,
-            whose="printed",
-            known=_NOT_BLIND + "; in those of them without dropout the correlations were -.97 and +1.00",
-            gate=GATE,
-            figure="figx_steep_and_smooth",
-        )
-        for name, what, quantity, band in (
-            ("CT-19a", "smoother projections", "log10 roughness", (-inf, 0.0)),
-            ("CT-19b", "projections that tell more of the input", "R² to the dot's position", (0.0, inf)),
-        )
-    },
-    "CT-19c": Claim(
-        id="CT-19c",
-        claim="Steep layers are smooth beyond what their depth alone tells",
-        source="ours, from the supplement's scatter (Marshall & Kirchner 2024)",
-        paper="not in the paper, which shows the scatter alone",
-        rule={
-            "with the rank of depth partialled out, log10 roughness, p = 0": (-inf, 0.0),
-            "with the rank of depth partialled out, R² to the dot's position, p = 0": (0.0, inf),
-        },
-        reason="The rank correlations of CT-19a and b without dropout, depth being a cause that both may share. "
-        + _PROBED,
-        whose="ours",
-        known=_NOT_BLIND,
-        gate=GATE,
-        figure="figx_steep_and_smooth",
-    ),
-    "CT-19d": Claim(
-        id="CT-19d",
-        claim="Training, not the architecture alone, makes steep layers the smooth ones",
-        source="ours, from the supplement's scatter (Marshall & Kirchner 2024)",
-        paper="not in the paper, which shows trained networks alone",
-        rule={
-            "rank correlation of a with log10 roughness, trained less untrained, p = 0": (-inf, 0.0),
-            "rank correlation of a with R² to the dot's position, trained less untrained, p = 0": (0.0, inf),
-        },
-        reason="The rank correlations of CT-19a and b less those of the same networks before any step of training, "
-        "batch norm's statistics taken from the probe images. " + _PROBED,
-        whose="ours",
-        known=_NOT_BLIND,
-        gate=GATE,
-        figure="figx_steep_and_smooth",
-    ),
 }
 
 
@@ -359,7 +307,8 @@ def vae(
             for layer in layers:
                 path = dot_path(on_dot[layer].flatten(1), dot.angles, n_projections, seed)
                 if way == "":
-                    rows[layer] = {**_spectra(layer, on_images[layer], sizes, seen.picture), **path}
+                    told = erasing.survival(on_images[layer].flatten(1), seen.probe, streams.rng(seed, "erasures"))
+                    rows[layer] = {**_spectra(layer, on_images[layer], sizes, seen.picture), **path, **told}
                     continue
                 flat = on_images[layer].flatten(1)
                 exponent = np.nan if probing.is_dead(flat) else _exponent(spectra.covariance_spectrum(flat))[1]
@@ -563,27 +512,6 @@ def at_rate(nets: Results, rate: float, values: np.ndarray) -> Estimate:
     return intervals.mean(values[place[0]])
 
 
-def steep_table(nets: Results) -> pd.DataFrame:
-    """Return exponent against roughness and R² of every layer of each network, trained and at its random start."""
-    parts, shown = [], [place for place, rate in enumerate(nets.setting("dropout")) if rate in SHOWN]
-    for key in ("roughness", "r2"):
-        for way, places in ((RENORMED, shown), ("untrained", shown[:1])):
-            a, y = probed(nets, way, "exponent")[places], probed(nets, way, key)[places]
-            place = np.indices(a.shape).reshape(3, -1)
-            rates = nets.setting("dropout")[places][place[0]]
-            name = "untrained" if way == "untrained" else None
-            parts.append(pd.DataFrame({
-                "what": "control" if name else "measured",
-                "series": [name or f"p = {rate:g}" for rate in rates],
-                "quantity": QUANTITIES[key],
-                "layer": np.array(LAYERS)[place[2]],
-                "network": 1 + place[1],
-                "exponent a": a.ravel(),
-                "value": y.ravel(),
-            }))  # fmt: skip
-    return pd.concat(parts)
-
-
 def probed(nets: Results, way: str, quantity: str) -> np.ndarray:
     """Return one of QUANTITIES in one of the ways PROBES as [rate, seed, layer].
 
@@ -599,11 +527,17 @@ def encoder_mean(nets: Results, way: str, quantity: str) -> np.ndarray:
 
 
 def trend(nets: Results, way: str, quantity: str, equal_loss: bool = False) -> Estimate:
-    """Return how the encoder's mean changes per unit dropout over the judged rates, and its 95 % t interval.
+    """Return how the encoder's mean of one of QUANTITIES changes per unit dropout over the judged rates, and its 95 % t
+    interval.
 
     With `equal_loss` the held-out loss is a second regressor. Without ends where fewer than three rates are judged.
     """
-    values, good = encoder_mean(nets, way, quantity), judged(nets)
+    return slope(nets, encoder_mean(nets, way, quantity), equal_loss)
+
+
+def slope(nets: Results, values: np.ndarray, equal_loss: bool) -> Estimate:
+    """The change of values [rate, seed] per unit dropout, over the judged rates."""
+    good = judged(nets)
     if good.sum() < 3:
         return Estimate(0.0, -inf, inf)
     lag = nets.array("loss")[good] if equal_loss else None
@@ -613,19 +547,6 @@ def trend(nets: Results, way: str, quantity: str, equal_loss: bool = False) -> E
 def late_less_early(values: np.ndarray) -> np.ndarray:
     """Return the mean of the encoder's last third less that of its first, of [..., layer]."""
     return layer_mean(values, LATE) - layer_mean(values, EARLY)
-
-
-def steep_and(nets: Results, way: str, quantity: str, depth_too: bool = False) -> np.ndarray:
-    """Return each network's rank correlation over LAYERS of a with one of QUANTITIES, as [rate, seed].
-
-    With `depth_too` the rank of depth is partialled out. NaN where a layer is dead.
-    """
-    both = [stats.rankdata(probed(nets, way, name), axis=-1, nan_policy="propagate") for name in ("exponent", quantity)]
-    a, y = (ranks - ranks.mean(-1, keepdims=True) for ranks in both)
-    if depth_too:
-        depth = np.arange(len(LAYERS)) - (len(LAYERS) - 1) / 2
-        a, y = (ranks - (ranks @ depth / (depth @ depth))[..., None] * depth for ranks in (a, y))
-    return (a * y).sum(-1) / np.sqrt((a**2).sum(-1) * (y**2).sum(-1))
 
 
 def learnt_share(nets: Results) -> pd.DataFrame:
@@ -686,11 +607,11 @@ def first_step(nets: Results) -> pd.DataFrame:
 
 
 def _in_words(rows: dict[str, dict[str, Estimate]], head: str) -> pd.DataFrame:
-    texts = [[way, *(_signed(estimate) for estimate in by_key.values())] for way, by_key in rows.items()]
+    texts = [[way, *(signed(estimate) for estimate in by_key.values())] for way, by_key in rows.items()]
     return pd.DataFrame(texts, columns=[head, *QUANTITIES.values()])
 
 
-def _signed(estimate: Estimate) -> str:
+def signed(estimate: Estimate) -> str:
     return f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
 
 
@@ -700,7 +621,7 @@ def reconstructions_table(nets: Results) -> pd.DataFrame:
     pictures = {"input": examples[0, 0], **{f"p = {p:g}": e[1] for p, e in zip(rates, examples, strict=True)}}
     shown = [_pictures(name, patches) for name, patches in pictures.items()]
     ways = {"batch norm recalibrated": "loss", "eval mode": "eval_loss"}
-    losses = [_of_networks(rates, nets.array(key), series=name) for name, key in ways.items()]
+    losses = [_ofnetworks_of(rates, nets.array(key), series=name) for name, key in ways.items()]
     guesses = {
         "the mean image for every patch": "mean_image_loss",
         "each patch's mean colour": "mean_colour_loss",
@@ -721,7 +642,7 @@ def _pictures(series: str, patches: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"what": what, "series": series, "quantity": "picture", **rows})
 
 
-def _of_networks(rates: np.ndarray, values: np.ndarray, **columns) -> pd.DataFrame:
+def _ofnetworks_of(rates: np.ndarray, values: np.ndarray, **columns) -> pd.DataFrame:
     """One row for each network: values [rate, seed]."""
     place = np.indices(values.shape)
     own = {"dropout p": np.asarray(rates)[place[0].ravel()], "network": 1 + place[1].ravel(), "value": values.ravel()}
@@ -875,8 +796,8 @@ def measured_depth(nets: Results, rate: float) -> Measured:
     moved = np.nanmax(np.abs(nets.array("exponent") - nets.array("fitted")))
     return Measured(
         {f"{part}, least over n": at_rate(nets, rate, both[:, k]) for k, part in enumerate(("fall", "rise"))},
-        f"95 % t interval over {_n_seeds(nets)} networks (weights, order, what they are shown)",
-        f"{_networks(nets, rate)}; {_probes(nets)}",
+        f"95 % t interval over {n_seeds(nets)} networks (weights, order, what they are shown)",
+        f"{networks_of(nets, rate)}; {probes_of(nets)}",
         f"the flattest layer of the mean curve is {flattest}: {mean[0]:.2f} in the stem, {mean[1:-1].min():.2f} there, "
         f"{mean[-1]:.2f} in mu; the largest correction for n moves an exponent by {moved:.2f}",
     )
@@ -891,10 +812,10 @@ def measured_views(nets: Results) -> Measured:
     least = np.broadcast_to(shape.min(0)[None], (len(nets), *shape.shape[1:]))  # [rate, (fall, rise), seed]
     return Measured(
         {f"{part}, least over views": at_rate(nets, rate, least[:, k]) for k, part in enumerate(("fall", "rise"))},
-        f"95 % t interval over {_n_seeds(nets)} networks (weights, order, what they are shown)",
-        f"{_networks(nets, rate)}; {_probes(nets)}",
+        f"95 % t interval over {n_seeds(nets)} networks (weights, order, what they are shown)",
+        f"{networks_of(nets, rate)}; {probes_of(nets)}",
         "view by view: "
-        + "; ".join(f"{view}: fall {_signed(fall)}, rise {_signed(rise)}" for view, (fall, rise) in alone.items()),
+        + "; ".join(f"{view}: fall {signed(fall)}, rise {signed(rise)}" for view, (fall, rise) in alone.items()),
     )
 
 
@@ -905,78 +826,50 @@ def measured_dropout(nets: Results, quantity: str) -> Measured:
     rates = nets.setting("dropout")[judged(nets)]
     return Measured(
         dict(zip(CLAIMS[row].rule, both, strict=True)),
-        f"95 % t interval of the regression over {len(rates)} rates and {_n_seeds(nets)} networks each",
-        f"{_networks(nets)}; {_probes(nets, -2)}, a dot in {nets.configs[0]['n_frames']} frames",
-        "; ".join(f"{way}: {_signed(trend(nets, way, quantity))}" for way in WAYS[1:]),
+        f"95 % t interval of the regression over {len(rates)} rates and {n_seeds(nets)} networks each",
+        f"{networks_of(nets)}; {probes_of(nets, -2)}, a dot in {nets.configs[0]['n_frames']} frames",
+        "; ".join(f"{way}: {signed(trend(nets, way, quantity))}" for way in WAYS[1:]),
     )
 
 
 def measured_dot(nets: Results, quantity: str) -> Measured:
     """Return what decides CT-06a ("roughness") and b ("r2")."""
     row = {"roughness": "CT-06a", "r2": "CT-06b"}[quantity]
-    return _by_rate(nets, row, lambda way: late_less_early(probed(nets, way, quantity)), "eval mode")
+    return by_rate(nets, CLAIMS[row].rule, lambda way: late_less_early(probed(nets, way, quantity)), "eval mode")
 
 
-def measured_steep(nets: Results, quantity: str) -> Measured:
-    """Return what decides CT-19a ("roughness") and b ("r2")."""
-    row = {"roughness": "CT-19a", "r2": "CT-19b"}[quantity]
-    return _by_rate(nets, row, lambda way: steep_and(nets, way, quantity), "untrained")
-
-
-def _by_rate(nets: Results, row: str, values: Callable[[str], np.ndarray], beside: str) -> Measured:
+def by_rate(nets: Results, rule: Sequence[str], values: Callable[[str], np.ndarray], beside: str) -> Measured:
     """Estimates at the rates SHOWN of values(way) [rate, seed], and in the note those of another way."""
     settings = nets.configs[0]
-    other = (f"p = {rate:g} {_signed(at_rate(nets, rate, values(beside)))}" for rate in SHOWN)
+    other = (f"p = {rate:g} {signed(at_rate(nets, rate, values(beside)))}" for rate in SHOWN)
     return Measured(
-        {name: at_rate(nets, rate, values(RENORMED)) for name, rate in zip(CLAIMS[row].rule, SHOWN, strict=True)},
-        f"95 % t interval over {_n_seeds(nets)} networks (weights, order, projections)",
-        f"{_networks(nets)}; {_probes(nets, -2)}, a dot in {settings['n_frames']} frames, "
+        {name: at_rate(nets, rate, values(RENORMED)) for name, rate in zip(rule, SHOWN, strict=True)},
+        f"95 % t interval over {n_seeds(nets)} networks (weights, order, projections)",
+        f"{networks_of(nets)}; {probes_of(nets, -2)}, a dot in {settings['n_frames']} frames, "
         f"{settings['n_projections']} projections",
         f"{beside}: {', '.join(other)}",
     )
 
 
-def measured_beyond_depth(nets: Results) -> Measured:
-    """Return what decides CT-19c."""
-    rate = SHOWN[0]
-    found = (at_rate(nets, rate, steep_and(nets, RENORMED, key, True)) for key in ("roughness", "r2"))
-    return Measured(
-        dict(zip(CLAIMS["CT-19c"].rule, found, strict=True)),
-        f"95 % t interval over {_n_seeds(nets)} networks (weights, order, projections)",
-        f"{_networks(nets, rate)}; {len(LAYERS)} layers",
-    )
-
-
-def measured_training(nets: Results) -> Measured:
-    """Return what decides CT-19d."""
-    rate = SHOWN[0]
-    change = (steep_and(nets, RENORMED, key) - steep_and(nets, "untrained", key) for key in ("roughness", "r2"))
-    return Measured(
-        dict(zip(CLAIMS["CT-19d"].rule, (at_rate(nets, rate, values) for values in change), strict=True)),
-        f"95 % t interval over {_n_seeds(nets)} networks (weights, order, projections)",
-        f"{_networks(nets, rate)}; {len(LAYERS)} layers, trained and at their random start",
-    )
-
-
-def _n_seeds(nets: Results) -> int:
+def n_seeds(nets: Results) -> int:
     return len(nets[0])
 
 
-def _networks(nets: Results, rate: float | None = None) -> str:
+def networks_of(nets: Results, rate: float | None = None) -> str:
     """What the networks are, in a line, and how well they reconstruct."""
     settings, rates, r2 = nets.configs[0], nets.setting("dropout"), nets.array("pixel_r2").mean(1)
     shown = [place for place in range(len(rates)) if rate in (None, rates[place])]
     own = "400 photographs" if settings["stored"] != "retrained" else settings["source"]
     learnt = ", ".join(f"{r2[k]:.2f} at p = {rates[k]:g}" for k in shown)
     return (
-        f"{len(shown) * _n_seeds(nets)} ResNet-VAEs, {settings['width']:g} of ResNet18's channels, "
+        f"{len(shown) * n_seeds(nets)} ResNet-VAEs, {settings['width']:g} of ResNet18's channels, "
         f"{settings['n_steps']} steps of {settings['batch_size']} on {settings['n_train']} patches of {own} of "
         f"{settings['image_size']} pixels; held-out pixel R² {learnt}, of mean colours "
         f"{nets.array('colour_r2').mean():.2f}"
     )
 
 
-def _probes(nets: Results, last: int = -1) -> str:
+def probes_of(nets: Results, last: int = -1) -> str:
     sizes, units = nets.configs[0]["sizes"], nets.array("units")[0, 0]
     chosen = f"n = {sizes[0]} to {sizes[-1]}" if last == -1 else f"n = {sizes[last]}"
     return f"{chosen} held-out patches, m = {units.min()} to {units.max()} units"

@@ -68,6 +68,9 @@ from polysemanticity.papers.coding_theory_spectra.figures.vision import (
     fig5_dropout as fig5_dropout,
 )
 from polysemanticity.papers.coding_theory_spectra.figures.vision import (
+    figx_erased as figx_erased,
+)
+from polysemanticity.papers.coding_theory_spectra.figures.vision import (
     figx_reconstructions as figx_reconstructions,
 )
 from polysemanticity.papers.coding_theory_spectra.figures.vision import (

@@ -212,6 +212,24 @@ def figx_steep_and_smooth(table: pd.DataFrame) -> Figure:
     return fig
 
 
+def figx_erased(table: pd.DataFrame) -> Figure:
+    """Share of what a layer tells of its input that is left when half of its units are erased: against the exponent of
+    the units, one point for each layer of each network; and the encoder's mean against the dropout rate, for a reader
+    that knows which units are gone and for one that does not."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.6))
+    layers, means = plots.part(table, quantity="by layer"), plots.part(table, quantity="by rate")
+    look = plots.styles(layers)
+    for name, rows in layers.groupby("series", sort=False):
+        style = {**look[name], "linestyle": "none"}
+        left.plot(rows["exponent a"], rows["share that survives"], **style, alpha=0.7, label=name)
+    left.set(title="Each layer of each network", xlabel="exponent a", ylabel="share that survives")
+    left.legend()
+    plots.lines(right, means, "dropout p", y="share that survives", look=plots.styles(means), markers=True)
+    right.set(title="Mean of the encoder", xlabel="dropout rate p", ylabel="share that survives")
+    right.legend()
+    return fig
+
+
 def explore_layer(table: pd.DataFrame) -> Figure:
     """The dot's curve in one layer of one network, and the layer's spectrum with the fitted ranks."""
     fig = plt.figure(figsize=(10, 4.2))

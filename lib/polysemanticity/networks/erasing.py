@@ -1,0 +1,69 @@
+"""What a layer tells of its input, and how much of it is left when some of its units are erased."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from polysemanticity import spectra
+from polysemanticity.base.checks import check
+from polysemanticity.networks import probing
+
+SHARE = 0.5  # of the units, that are erased
+UNITS = 128  # of a layer that take part: width alone makes a layer robust
+TOLD = 16  # principal components of the input that are read off
+DRAWS = 8  # random choices of units and of those erased
+RANKS = (3, 32)  # that the exponent of the units is fitted to
+
+
+def survival(
+    activity: Float[Tensor, "n units"], images: Float[Tensor, "n ..."], rng: np.random.Generator, units: int = UNITS
+) -> dict[str, float]:
+    """Return what `units` random units tell of images, and the share of it that survives when half of them are erased.
+
+    The first TOLD principal components of the images, each scaled to variance 1, are read off by least squares fitted
+    on every other row and judged on the rest. `told`: held-out R^2 from all these units; `survives`: that of a reader
+    fitted to the units that are left, which knows what is gone, ÷ told; `survives_unaware`: that of the reader of all
+    units, with those that are gone at their mean, ÷ told. `kept_exponent` and `kept_rank`: the exponent of the units'
+    spectrum on ranks 3 to 32, as fitted, and its effective rank. Means over DRAWS; NaN for a dead layer.
+    Raises ValueError for fewer than `units` units or rows.
+    """
+    names = ("told", "survives", "survives_unaware", "kept_exponent", "kept_rank")
+    check(activity.shape[1] >= units, "units of the layer", activity.shape[1], f"at least {units}")
+    check(
+        len(activity) == len(images) >= units, "rows", (len(activity), len(images)), f"as many images, {units} or more"
+    )
+    if probing.is_dead(activity):
+        return dict.fromkeys(names, np.nan)
+    target = _components(images.flatten(1).double().cpu().numpy())
+    return dict(zip(names, np.mean([_one(activity, target, units, rng) for _ in range(DRAWS)], 0), strict=True))
+
+
+def _components(flat: np.ndarray) -> np.ndarray:
+    """The first TOLD principal components of rows, found and scaled on every other row."""
+    centred = flat - flat[::2].mean(0)
+    scores = centred @ np.linalg.svd(centred[::2], full_matrices=False)[2][:TOLD].T
+    return scores / scores[::2].std(0)
+
+
+def _one(activity: Tensor, target: np.ndarray, units: int, rng: np.random.Generator) -> tuple[float, ...]:
+    chosen = rng.choice(activity.shape[1], units, replace=False)
+    x = activity[:, torch.from_numpy(chosen).to(activity.device)].double().cpu()
+    spectrum = spectra.covariance_spectrum(x)
+    x = (x - x[::2].mean(0)).numpy()
+    left = rng.permutation(units) >= SHARE * units
+    whole, rest = _reader(x[::2], target[::2]), _reader(x[::2][:, left], target[::2])
+    seen = (x[1::2] @ whole, x[1::2][:, left] @ rest, (x[1::2] * left) @ whole)
+    told, aware, unaware = (_held_out_r2(read, target[1::2]) for read in seen)
+    exponent = spectra.fit_power_law(spectrum, *RANKS).exponent
+    return told, aware / told, unaware / told, exponent, spectra.effective_rank(spectrum)
+
+
+def _reader(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Least squares with a ridge of a millionth of the units' mean variance: units that say the same are no trouble."""
+    gram = x.T @ x
+    return np.linalg.solve(gram + 1e-6 * np.trace(gram) / len(gram) * np.eye(len(gram)), x.T @ y)
+
+
+def _held_out_r2(read: np.ndarray, target: np.ndarray) -> float:
+    return float(1 - ((read - target) ** 2).sum() / ((target - target.mean(0)) ** 2).sum())
