@@ -33,6 +33,7 @@ SILENCE = 900.0  # seconds without progress and without work after which a noteb
 WORK = 5.0  # CPU seconds since the last sign of life by which a process shows that it works
 CALLED_FROM = "POLYSEMANTICITY_CALLED_FROM"  # in the environment: the folder in which run_all.sh was called
 NOT_INHERITED = ("MPLBACKEND", "MATPLOTLIBRC", "PYTHONSAFEPATH", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONSTARTUP")
+AT_ONCE = 3  # notebooks: while one draws others compute; each has a gigabyte of its own
 LOOK = 5.0  # seconds between two looks at what a notebook's processes have used
 
 
@@ -243,7 +244,7 @@ def _meant(name: str, known: list[str]) -> bool:
 
 def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], changed: bool) -> int:
     """Execute the jobs, at most `--jobs` at once, publish each that succeeded, and print the table."""
-    at_once = options.jobs or (len(jobs) if options.dask else min(2, runtime.cores()))
+    at_once = options.jobs or (len(jobs) if options.dask else min(AT_ONCE, 1 + runtime.cores()))
     token = uuid.uuid4().hex
     signal.signal(signal.SIGTERM, _interrupt)
     place = paths.published(options.profile, changed)
@@ -489,7 +490,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="with gc: only say what would go")
     parser.add_argument("--profile", default="default", help="smoke, default or paper")
     parser.add_argument("--only", nargs="+", action="extend", metavar="SLUG", help="only these notebooks")
-    jobs = min(2, runtime.cores())
+    jobs = min(AT_ONCE, 1 + runtime.cores())
     parser.add_argument(
         "--jobs", type=_positive, metavar="N", help=f"notebooks at once (default: {jobs}; with --dask, all)"
     )

@@ -25,7 +25,7 @@ import numpy as np
 from polysemanticity.base import checkpoints, codedigest, paths, runtime
 from polysemanticity.base.checks import check
 from polysemanticity.base.results import Results
-from polysemanticity.engine import cluster, processes, store
+from polysemanticity.engine import cluster, cores, processes, store
 
 # joblib ends a worker that idled or has grown, and starts another: nothing that a reader of a notebook should see
 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
@@ -38,8 +38,8 @@ def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], cont
     """Return the worker's results indexed [config][seed], from the store where it has them, else computed and stored.
 
     Missing results are computed in processes of `context.cfg.threads` threads each, as many as the cores allow (one at
-    a time on CUDA), or by the workers of the run's cluster. Raises what a worker raises; results that were finished by
-    then stay in the store.
+    a time on CUDA) together with those of other runs (`engine.cores`), or by the workers of the run's cluster. Raises
+    what a worker raises; results that were finished by then stay in the store.
     """
     tasks = _tasks(worker, configs, seeds, context)
     results = _completed(tasks, context, _Task.stored)
@@ -155,7 +155,8 @@ def _compute(task: _Task, parent: int, wait: bool) -> str:
     try:
         with store.claim(task.path, wait):
             if task.stored() is None:
-                _compute_and_store(task)
+                with cores.held(task.threads):
+                    _compute_and_store(task)
     except filelock.Timeout:
         pass
     return task.key
