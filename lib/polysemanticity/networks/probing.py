@@ -43,7 +43,8 @@ def principal_r2(learnt: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."],
     seen, held = learnt.flatten(1).double(), target.flatten(1).double()
     check(1 <= n_components <= seen.shape[1], "n_components", n_components, f"1 to {seen.shape[1]}")
     mean = seen.mean(0)
-    basis = torch.linalg.eigh((seen - mean).T @ (seen - mean))[1][:, -n_components:]
+    scatter = (seen - mean).T @ (seen - mean)
+    basis = torch.linalg.eigh(scatter.cpu())[1][:, -n_components:].to(scatter.device)
     return pixel_r2((held - mean) @ basis @ basis.T + mean, held, mean)
 
 
