@@ -1,10 +1,13 @@
 """CUDA pretended on a CPU: tensors with real values that carry the tag of another device.
 
 Where CUDA would raise, so does this: tensors of two devices in one operation, a generator of another device than the
-tensor's, `.numpy()` without `.cpu()`, an assignment through indices across devices. Kernels, autocast and speed are not
-covered. Enter `pretended(monkeypatch)` and call a worker with `device="cuda"`.
+tensor's, `.numpy()` without `.cpu()`, an assignment through indices across devices. Autocast is that of the CPU, in the
+same type, and refused where no gradient is taken: what is probed is not rounded. Kernels and speed are not covered.
+Enter `pretended(monkeypatch)` and call a worker with `device="cuda"`; what is entered counts the times that the host
+waits for the device (`waits`) and the copies between the two (`copies`), by operation.
 """
 
+import collections
 import functools
 import traceback
 
@@ -14,6 +17,11 @@ from torch.overrides import TorchFunctionMode
 from polysemanticity.base import streams
 
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
+WAITS = {"item", "tolist", "__bool__", "__float__", "__int__", "__index__", "__contains__", "nonzero", "unique",
+         "is_nonzero", "allclose", "equal", "masked_select", "argwhere", "bincount", "cpu", "numpy"}  # fmt: skip
+UNTAGGED = {"result_type", "promote_types", "can_cast", "copy_"}  # whose result is no new tensor of the device
+ALL_ALIKE = {"cat", "stack", "hstack", "vstack", "concatenate"}  # where even numbers without an axis have to be there
+SPECTRAL = {"linalg_eigh", "linalg_eigvalsh", "linalg_eig", "linalg_eigvals"}  # which the host is as fast at
 CROSSES = {"copy_", "to", "type_as", "__setitem__", "__getitem__", "set_", "detach", "requires_grad_", "backward",
            "load_state_dict"}  # fmt: skip
 PLAIN = {f"get:{name}" for name in (
@@ -50,67 +58,100 @@ class CudaGenerator(torch.Generator):
         return CUDA
 
 
-class _Mode(TorchFunctionMode):
+class Pretence(TorchFunctionMode):
+    """Within it `device="cuda"` is the pretended device."""
+
+    def __init__(self):
+        super().__init__()
+        self.waits, self.copies = collections.Counter(), collections.Counter()
+        self.autocast = False  # whether any was entered
+        self.done = {"device": 0, "host": 0}  # operations on tensors, by where they are
+
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        return _called(function, args, kwargs or {})
+        return _called(function, args, kwargs or {}, self)
 
 
-def pretended(monkeypatch) -> _Mode:
-    """Return the mode within which `device="cuda"` is the pretended device."""
+def pretended(monkeypatch) -> Pretence:
+    """Return the mode within which `device="cuda"` is the pretended device; it is entered once."""
+    mode, real_autocast = Pretence(), torch.autocast
 
     def generator(seed, stream, device="cpu"):
         made = CudaGenerator() if torch.device(device).type == "cuda" else torch.Generator()
         return made.manual_seed(streams._stream_seed(seed, stream))
 
+    def autocast(device_type, dtype=None, enabled=True, **options):
+        _refuse(enabled and not torch.is_grad_enabled(), "autocast", "autocast where no gradient is taken")
+        mode.autocast |= enabled
+        return real_autocast("cpu", dtype, enabled, **options)
+
+    monkeypatch.setattr(torch, "autocast", autocast)
     monkeypatch.setattr(streams, "generator", generator)
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device=None: torch.get_rng_state())
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device=None: torch.set_rng_state(state))
-    return _Mode()
+    return mode
 
 
-def _called(function, args, kwargs):
+def _called(function, args, kwargs, mode=None):
     name = _name(function)
+    if name in PLAIN:
+        return _plainly(function, args, kwargs)
     if name in ("get:device", "get:is_cuda", "get:is_cpu"):
         on = _on_cuda(args[0])
         return {"get:device": CUDA if on else CPU, "get:is_cuda": on, "get:is_cpu": not on}[name]
-    if name in PLAIN:
-        return _plainly(function, args, kwargs)
     if name == "_has_compatible_shallow_copy_type":
         return False
-    tensors = [*_flat(args), *_flat(kwargs)]
-    here, elsewhere = [t for t in tensors if _on_cuda(t)], [t for t in tensors if not _on_cuda(t)]
+    tensors = _flat(args, [])
+    if kwargs:
+        _flat(tuple(kwargs.values()), tensors)
+    here = [t for t in tensors if isinstance(t, OnCuda)]
+    if mode is not None:
+        mode.done["device" if here else "host"] += bool(tensors)
+        mode.waits[name] += bool(here) and name in WAITS
     if name in ("numpy", "__array__"):
         _refuse(bool(here) and not kwargs.get("force"), name, "numpy of a CUDA tensor")
         return _plainly(function, (_untagged(args[0]), *args[1:]), kwargs)
-    if name == "cpu":
-        return _untagged(args[0]).clone() if here else args[0]
-    if name == "cuda":
-        return _tagged(args[0])
-    if name == "to":
-        return _moved(args, kwargs)
-    wanted = kwargs.get("device")
-    _check_generator(name, kwargs.get("generator"), wanted, here, tensors)
-    if wanted is not None:
-        kwargs = dict(kwargs, device="cpu")
-    large = [t for t in elsewhere if _untagged(t).dim() > 0]
-    mixed = bool(here and large) and wanted is None and name not in CROSSES and not name.startswith("set:")
-    _refuse(mixed, name, f"CUDA {[tuple(t.shape) for t in here][:3]} with CPU {[tuple(t.shape) for t in large][:3]}")
-    if name == "__getitem__":
-        _refuse(bool(here) and not _on_cuda(args[0]), name, "a CPU tensor indexed with CUDA indices")
-    if name == "__setitem__":
-        across = isinstance(args[2], torch.Tensor) and _on_cuda(args[2]) != _on_cuda(args[0])
-        _refuse(
-            across and _untagged(args[2]).dim() > 0 and next(_flat(args[1]), None) is not None,
-            name,
-            "assignment across devices",
-        )
+    if name in ("cpu", "cuda", "to"):
+        moved = _moved(*{"cpu": ((args[0], CPU), {}), "cuda": ((args[0], CUDA), {})}.get(name, (args, kwargs)))
+        if mode is not None and _on_cuda(moved) != bool(here and here[0] is args[0]):
+            mode.copies[name] += 1
+            mode.waits[name] += name == "to" and not _on_cuda(moved)
+        return moved
+    wanted = None
+    if kwargs:
+        _refuse(bool(here) and kwargs.get("driver", "gels") != "gels", name, "a driver that CUDA has not")
+        wanted = kwargs.get("device")
+        if kwargs.get("generator") is not None:
+            _check_generator(name, kwargs["generator"], wanted, here, tensors)
+        if wanted is not None:
+            kwargs = dict(kwargs, device="cpu")
+    if here and name in SPECTRAL:
+        _refuse(True, name, "an eigenvalue problem on a card")
+    if here and wanted is None and len(here) < len(tensors):
+        _check_alike(name, args, here, [t for t in tensors if not isinstance(t, OnCuda)])
+        if mode is not None and name in CROSSES:
+            mode.copies[name] += 1
+    if name == "__getitem__" and here and mode is not None:
+        mode.waits["mask"] += any(t.dtype == torch.bool for t in _flat((args[1],), []))
     result = _plainly(function, args, kwargs)
-    if name.startswith("set:") or name in ("result_type", "promote_types", "can_cast"):
-        return result
     if wanted is not None:
         return _tagged(result) if torch.device(wanted).type == "cuda" else result
-    in_place = name == "copy_" or (name.endswith("_") and not name.startswith("__") and args and result is args[0])
-    return _tagged(result) if here and not in_place else result
+    if not here or type(result) is OnCuda or name in UNTAGGED or name.startswith("set:"):
+        return result
+    return _tagged(result)
+
+
+def _check_alike(name, args, here, elsewhere) -> None:
+    """Refuse tensors of both devices in one operation; numbers of the host without an axis go anywhere."""
+    large = elsewhere if name in ALL_ALIKE else [t for t in elsewhere if t.dim() > 0]
+    if large and name not in CROSSES and not name.startswith("set:"):
+        shapes = [[tuple(_untagged(t).shape) for t in some[:3]] for some in (here, large)]
+        _refuse(True, name, f"CUDA {shapes[0]} with CPU {shapes[1]}")
+    if name == "__getitem__":
+        _refuse(not _on_cuda(args[0]), name, "a CPU tensor indexed with CUDA indices")
+    if name == "__setitem__":
+        across = isinstance(args[2], torch.Tensor) and _on_cuda(args[2]) != _on_cuda(args[0])
+        by_index = bool(_flat((args[1],), []))
+        _refuse(across and _untagged(args[2]).dim() > 0 and by_index, name, "assignment across devices")
 
 
 def _moved(args, kwargs):
@@ -148,6 +189,7 @@ def _refuse(wrong: bool, name: str, why: str) -> None:
         raise RuntimeError(f"devices: {why} in {name}" + (f" at {site.filename}:{site.lineno}" if site else ""))
 
 
+@functools.cache
 def _name(function) -> str:
     name = getattr(function, "__name__", str(function))
     if name in ("__get__", "__set__"):
@@ -155,14 +197,16 @@ def _name(function) -> str:
     return name
 
 
-def _flat(thing):
-    if isinstance(thing, torch.Tensor):
-        yield thing
-    elif isinstance(thing, (list, tuple)):
-        for item in thing:
-            yield from _flat(item)
-    elif isinstance(thing, dict):
-        yield from _flat(list(thing.values()))
+def _flat(things, found: list) -> list:
+    """Add all tensors among the things, and among those of lists and the like, to `found`."""
+    for thing in things:
+        if isinstance(thing, torch.Tensor):
+            found.append(thing)
+        elif isinstance(thing, (list, tuple)):
+            _flat(thing, found)
+        elif isinstance(thing, dict):
+            _flat(thing.values(), found)
+    return found
 
 
 def _on_cuda(tensor) -> bool:
@@ -180,22 +224,11 @@ def _untagged(tensor):
     )
 
 
-@functools.singledispatch
 def _tagged(thing):
-    return thing
-
-
-@_tagged.register
-def _(thing: torch.Tensor):
-    return thing if isinstance(thing, OnCuda) else _plainly(torch.Tensor.as_subclass, (thing, OnCuda), {})
-
-
-@_tagged.register
-def _(thing: tuple):
-    tagged = [_tagged(item) for item in thing]
-    return type(thing)(*tagged) if hasattr(thing, "_fields") else type(thing)(tagged)
-
-
-@_tagged.register
-def _(thing: list):
-    return [_tagged(item) for item in thing]
+    if isinstance(thing, torch.Tensor):
+        return thing if isinstance(thing, OnCuda) else _plainly(torch.Tensor.as_subclass, (thing, OnCuda), {})
+    if isinstance(thing, tuple):
+        tagged = [_tagged(item) for item in thing]
+        named = hasattr(thing, "_fields")
+        return type(thing)(*tagged) if named else type(thing)(tagged)
+    return [_tagged(item) for item in thing] if isinstance(thing, list) else thing

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import nn
 
+from polysemanticity.base import runtime
 from polysemanticity.base.checks import check
+from polysemanticity.networks import memory
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
@@ -62,6 +64,7 @@ def run(model: nn.Module, batches: Iterable, names: Iterable[str]) -> Iterator[t
 
     The module is called under `no_grad` as it is: its mode, device and running statistics stay. A batch is a tensor, a
     mapping of arguments (as tokenizers return), or a tuple whose first entry is one of these (as data loaders yield).
+    On CUDA nothing is rounded to TF32, and a batch that is too large for a module in eval mode is halved.
     """
     seen: dict[str, list] = {}
     modules = dict(model.named_modules())
@@ -81,17 +84,21 @@ def run(model: nn.Module, batches: Iterable, names: Iterable[str]) -> Iterator[t
         stack.enter_context(_statistics_kept(model))
         for name in names:
             stack.callback(watch(name).remove)
-        for batch in [batches] if isinstance(batches, torch.Tensor | Mapping) else batches:
+
+        def outputs_of(given) -> tuple[dict, object]:
             seen.clear()
-            given = batch[0] if isinstance(batch, list | tuple) and len(batch) else batch
-            kind = isinstance(given, torch.Tensor | Mapping)
-            check(kind, "batch", type(given).__name__, "a tensor, or a mapping of a module's arguments")
-            with torch.no_grad():
+            with torch.no_grad(), runtime.exact(str(device)):
                 if isinstance(given, Mapping):
                     model(**{name: _moved(value, device) for name, value in given.items()})
                 else:
                     model(_moved(given, device))
-            yield dict(seen), given
+            return dict(seen), given
+
+        for batch in [batches] if isinstance(batches, torch.Tensor | Mapping) else batches:
+            given = batch[0] if isinstance(batch, list | tuple) and len(batch) else batch
+            kind = isinstance(given, torch.Tensor | Mapping)
+            check(kind, "batch", type(given).__name__, "a tensor, or a mapping of a module's arguments")
+            yield from memory.whole_or_halves(outputs_of, given, halve=not model.training)
 
 
 @contextlib.contextmanager

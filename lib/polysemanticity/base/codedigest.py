@@ -32,6 +32,26 @@ def digest(function: Callable) -> str:
 
     Computed once a process, so that it describes the code that was loaded, not what the files hold later.
     """
+    text = "\n".join(f"{module}.{name}: {code}" for (module, name), code in sorted(_reached(function).items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def reaches(function: Callable, module: str, name: str | None = None) -> bool:
+    """Whether a function can reach a name of a module of the package (`networks.train`, `fit`), or any of its names."""
+    whole = f"{PACKAGE}.{module}"
+    return any(place == whole and name in (None, found) for place, found in _reached(function))
+
+
+def reads(function: Callable, argument: str) -> bool:
+    """Whether the body of a top-level function mentions one of its arguments."""
+    statements = _parse(function.__module__).definitions[function.__name__]
+    nodes = (node for statement in statements for part in statement.body for node in ast.walk(part))
+    return any(isinstance(node, ast.Name) and node.id == argument for node in nodes)
+
+
+@cache
+def _reached(function: Callable) -> dict[tuple[str, str], str]:
+    """The code of every (module, name) that a function can reach, itself included."""
     reached: dict[tuple[str, str], str] = {}
     open_ends = [(function.__module__, function.__name__)]
     while open_ends:
@@ -51,8 +71,7 @@ def digest(function: Callable) -> str:
         reached[place] = "\n".join(ast.dump(_without_docstrings(statement)) for statement in statements)
         for statement in statements:
             open_ends.extend(_mentions(statement, module, source))
-    text = "\n".join(f"{module}.{name}: {code}" for (module, name), code in sorted(reached.items()))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return reached
 
 
 @cache

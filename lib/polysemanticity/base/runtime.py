@@ -40,6 +40,7 @@ class Run:
     figures: Mapping = field(default_factory=dict)  # name -> alt text of every figure that the notebook writes
     claims: dict = field(default_factory=dict)  # id -> the claim, with its rule, of every row that the notebook judges
     rows: dict = field(default_factory=dict)  # id -> the row of every claim that was judged so far
+    auto: bool = False  # whether nobody asked for the device: then what gains nothing by it is computed on the CPU
 
     @property
     def label(self) -> str:
@@ -64,7 +65,10 @@ def start(paper: ModuleType, *, profile: str, seed: int, device: str, overrides:
     cfg = config.resolve(paper.Config(), profile, overrides)
     elsewhere = device == "cuda" and os.environ.get(CLUSTER)
     chosen = device if elsewhere else _device(device)
-    return Run(paper.SLUG, profile, cfg, seed, str(chosen), dict(overrides), dict(paper.FIGURES), dict(paper.CLAIMS))
+    return Run(
+        paper.SLUG, profile, cfg, seed, str(chosen), dict(overrides), dict(paper.FIGURES), dict(paper.CLAIMS),
+        auto=device == "auto",
+    )  # fmt: skip
 
 
 def device(name: str = "auto") -> torch.device:
@@ -111,6 +115,38 @@ def threads(count: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def exact(device: str) -> Iterator[None]:
+    """Let CUDA compute in float32 what is float32, by algorithms that give the same bits each time where it has them.
+
+    TF32, by default on in convolutions, keeps 10 bits of a factor: a relative error of 5e-4 that a spectrum shows as a
+    floor. What has no repeatable algorithm runs and warns. Nothing changes on a CPU.
+    """
+    import torch
+
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its sums only so
+    switches = [
+        (torch.backends.cudnn, "allow_tf32", False),
+        (torch.backends.cuda.matmul, "allow_tf32", False),
+        (torch.backends.cudnn, "benchmark", False),
+        (torch.utils.deterministic, "fill_uninitialized_memory", False),
+    ]
+    before = [getattr(owner, name) for owner, name, _ in switches]
+    asked, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        for owner, name, value in switches:
+            setattr(owner, name, value)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        yield
+    finally:
+        torch.use_deterministic_algorithms(asked, warn_only=warns)
+        for (owner, name, _), value in zip(switches, before, strict=True):
+            setattr(owner, name, value)
 
 
 @cache

@@ -56,7 +56,7 @@ def stationary_points(
         damping = torch.where(better[:, None, None], damping / 5, damping * 4).clamp(1e-16, 1e6)
     w = w * ((w * w).sum(-2, keepdim=True) > 1e-10 * v.max())
     residual = (capacity.gradient_unchecked(w, v, a).flatten(1) / size).norm(dim=1)
-    lowest = torch.linalg.eigvalsh(hessian_unchecked(w, v, a))[:, 0]
+    lowest = torch.linalg.eigvalsh(hessian_unchecked(w, v, a).cpu())[:, 0].to(w.device)
     return Stationary(w, residual, lowest / (a[:, 0] * v.max()))
 
 
@@ -78,7 +78,7 @@ def eigenvector_error(weights: Float[Tensor, "models dims features"]) -> Float[T
     unit = weights / (norm + (norm == 0)).sqrt()
     image = outer @ unit
     off = image - (unit * image).sum(-2, keepdim=True) * unit
-    largest = torch.linalg.eigvalsh(outer)[:, -1]
+    largest = torch.linalg.eigvalsh(outer.cpu())[:, -1].to(outer.device)
     return off.norm(dim=-2).amax(-1) / (largest + (largest == 0))
 
 

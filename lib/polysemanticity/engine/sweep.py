@@ -1,10 +1,10 @@
 """Many runs of one worker over settings and seeds: kept in a content-addressed store, computed in parallel processes.
 
 A worker is an ordinary function `worker(*, seed, device, **config) -> dict` of arrays and plain values. Its result's
-key is a digest of the worker, its config, the seed, the kind of device, the threads, the library code that it reaches
-and the versions of the packages below it. The process that computed a result stores it (`engine.store`), so nothing
-finished is lost when the run is killed; two runs at once compute each result once. Where the run has a Dask cluster
-(`engine.cluster`), its workers compute and this process stores what they send.
+key is a digest of the worker, its config, the seed, the kind of device that it uses (`engine.placement`), the threads,
+the library code that it reaches and the versions of the packages below it. The process that computed a result stores it
+(`engine.store`), so nothing finished is lost when the run is killed; two runs at once compute each result once. Where
+the run has a Dask cluster (`engine.cluster`), its workers compute and this process stores what they send.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ import numpy as np
 from polysemanticity.base import checkpoints, codedigest, paths, runtime
 from polysemanticity.base.checks import check
 from polysemanticity.base.results import Results
-from polysemanticity.engine import cluster, cores, processes, store
+from polysemanticity.engine import cluster, cores, placement, processes, store
 
 # joblib ends a worker that idled or has grown, and starts another: nothing that a reader of a notebook should see
 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
@@ -37,9 +37,10 @@ POLL = 0.5  # seconds between two looks at what other runs are computing
 def run(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], context: runtime.Run) -> list[list[dict]]:
     """Return the worker's results indexed [config][seed], from the store where it has them, else computed and stored.
 
-    Missing results are computed in processes of `context.cfg.threads` threads each, as many as the cores allow (one at
-    a time on CUDA) together with those of other runs (`engine.cores`), or by the workers of the run's cluster. Raises
-    what a worker raises; results that were finished by then stay in the store.
+    Missing results are computed in processes of `context.cfg.threads` threads each, as many as the cores allow (a few
+    on CUDA, and one where its memory does not suffice for them) together with those of other runs (`engine.cores`), or
+    by the workers of the run's cluster. Raises what a worker raises; results that were finished by then stay in the
+    store.
     """
     tasks = _tasks(worker, configs, seeds, context)
     results = _completed(tasks, context, _Task.stored)
@@ -86,7 +87,8 @@ class _Task:
     """One call of a worker, with the place of its result."""
 
     def __init__(self, worker: Callable, config: dict, seed: int, run: runtime.Run):
-        self.worker, self.config, self.seed, self.device = worker, config, seed, run.device
+        self.worker, self.config, self.seed = worker, config, seed
+        self.device = placement.device(worker, config, run)
         self.threads = run.cfg.threads
         self.code = codedigest.digest(worker)
         self.token = os.environ.get("POLYSEMANTICITY_FORCE", "")
@@ -95,7 +97,7 @@ class _Task:
             "worker": f"{worker.__module__}.{worker.__qualname__}",
             "config": _canonical(config),
             "seed": seed,
-            "device": run.device.partition(":")[0],
+            "device": self.device.partition(":")[0],
             "threads": self.threads,
             "code": self.code,
             "versions": runtime.versions(),
@@ -123,29 +125,44 @@ def _completed(tasks: list[_Task], context: runtime.Run, read: Callable) -> dict
     client = cluster.client() if None in results.values() else None
     if client is not None:
         _compute_on(client, tasks, results, read)
-    wait = False  # first what no other run is computing
+    wait, alone = False, False  # first what no other run is computing, with all processes
     while missing := list({task.key: task for task in tasks if results[task.key] is None}.values()):
         try:
-            _compute_all(missing, wait, results, context, read)
+            for device in dict.fromkeys(task.device for task in missing):
+                here = [task for task in missing if task.device == device]
+                n_jobs = 1 if alone else placement.processes(device, context, len(here))
+                _compute_all(here, wait, results, n_jobs, read)
         except BrokenProcessPool:  # a process was killed: by hand, or for want of memory
             results |= {task.key: read(task) for task in missing}
             if all(results[task.key] is None for task in missing):
                 raise
             runtime.report(f"{tasks[0].worker.__name__}: a process was killed; what it was at is computed again")
+        except RuntimeError as error:
+            if n_jobs == 1 or not _for_want_of_memory(error):
+                raise
+            results |= {task.key: read(task) for task in missing}
+            alone = True
+            runtime.report(f"{tasks[0].worker.__name__}: too little memory on {device} for {n_jobs} processes: now one")
         wait = True
     return results
 
 
-def _compute_all(tasks: list[_Task], wait: bool, results: dict, run: runtime.Run, read: Callable) -> None:
+def _compute_all(tasks: list[_Task], wait: bool, results: dict, n_jobs: int, read: Callable) -> None:
     """Compute the tasks in processes and fill in their results, but for those that another run holds unless `wait`."""
     parallel = joblib.Parallel(
-        n_jobs=_processes(run, len(tasks)), return_as="generator_unordered", pre_dispatch="all",
+        n_jobs=n_jobs, return_as="generator_unordered", pre_dispatch="all",
         initializer=processes.end_with_parent, initargs=(os.getpid(),),
     )  # fmt: skip
     by_key = {task.key: task for task in tasks}
     finished = parallel(joblib.delayed(_compute)(task, os.getpid(), wait) for task in tasks)
     for key in runtime.progress(finished, tasks[0].worker.__name__, total=len(tasks)):
         results[key] = read(by_key[key])
+
+
+def _for_want_of_memory(error: RuntimeError) -> bool:
+    import torch  # which the error came from, if it did
+
+    return isinstance(error, torch.OutOfMemoryError)
 
 
 def _compute(task: _Task, parent: int, wait: bool) -> str:
@@ -175,7 +192,7 @@ def _trainings(task: _Task) -> Path:
 def _computed(task: _Task) -> bytes:
     """Compute one task in this process: the content of its file."""
     started = time.perf_counter()
-    with runtime.threads(task.threads), checkpoints.kept(_trainings(task)):
+    with runtime.threads(task.threads), runtime.exact(task.device), checkpoints.kept(_trainings(task)):
         values = task.worker(seed=task.seed, device=task.device, **task.config)
     return store.pack(values, {**task.identity, "seconds": time.perf_counter() - started, "token": task.token})
 
@@ -244,12 +261,6 @@ def _compute_for_client(task: _Task, library: str) -> tuple[str, bytes]:
         content = _computed(task)
     shutil.rmtree(_trainings(task), ignore_errors=True)
     return task.key, content
-
-
-def _processes(run: runtime.Run, n_tasks: int) -> int:
-    if run.device.startswith("cuda"):
-        return 1
-    return max(1, min(runtime.cores() // run.cfg.threads, n_tasks))
 
 
 def _canonical(config: Mapping) -> dict:

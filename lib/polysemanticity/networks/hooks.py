@@ -23,7 +23,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from polysemanticity.base import runtime
 from polysemanticity.base.checks import check
+from polysemanticity.networks import memory
 from polysemanticity.networks.resnet_vae import in_mode
 from polysemanticity.spectra import covariance
 
@@ -204,6 +206,7 @@ def activity(
     A batch is a tensor, the model's only argument, or a mapping of its arguments as tokenizers return it, `groups` [n]
     added where wished. Of outputs [n, T, unit] each position is a row, padding (by `attention_mask`) left out; of
     [n, unit] each of the n. Maps [n, channel, height, width] are read as `maps` says, one of `spectra.views`.
+    A batch that is too large for the device is halved (`networks.memory`).
     In the first batch it is compared that a transformer's blocks add up: stream, attention and MLP to the next stream.
     Raises ValueError for layers that are not there or not run, outputs of another shape, a block that does more than
     add the two (Gemma's norms, scaled residuals) where `attention` or `mlp` are asked for, masks that do not fit.
@@ -222,9 +225,11 @@ def _activity(model, batches, wanted, maps):
     to_check = _parts_to_check(model, wanted)
     body = _body(model, [*wanted.values(), *to_check.values()])
     sequences = 0
-    for batch in batches:
+
+    def rows_of(batch) -> Activity:
+        nonlocal to_check, sequences
         arguments, mask, group = _arguments(body, batch, device)
-        with in_mode(model, "eval"), _recorded(model, wanted | to_check) as seen:
+        with in_mode(model, "eval"), runtime.exact(str(device)), _recorded(model, wanted | to_check) as seen:
             body(*arguments.pop("", ()), **arguments)
         missing = [layer for layer in wanted if layer not in seen]
         check(not missing, "layers", missing, "layers that a forward pass runs through")
@@ -235,7 +240,10 @@ def _activity(model, batches, wanted, maps):
         group = torch.arange(sequences, sequences + size, device=device) if group is None else group
         check(group.shape == (size,), "groups", tuple(group.shape), f"one for each of the batch's {size} sequences")
         sequences += size
-        yield _rows(seen, wanted, mask, group, maps)
+        return _rows(seen, wanted, mask, group, maps)
+
+    for batch in batches:
+        yield from memory.whole_or_halves(rows_of, batch)
 
 
 def _body(model: nn.Module, wanted: Sequence[Place]) -> nn.Module:

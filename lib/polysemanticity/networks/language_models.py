@@ -35,7 +35,7 @@ class Checkpoint(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """Activity of one depth as float32 on the CPU: 0 is the embedding (no MLP), k the k-th block.
+    """Activity of one depth as float32 on the network's device: 0 is the embedding (no MLP), k the k-th block.
 
     `residual` is the residual stream after the block (of the last one too it is before the final layer norm), `mlp`
     what the MLP adds to it, `neurons` the MLP's hidden units after their nonlinearity.
@@ -252,10 +252,10 @@ def layers(
     allowed = f"tokens from 0 to {config.vocab_size - 1}: was another tokenizer used?"
     check(low >= 0 and high < config.vocab_size, "tokens", (low, high), allowed)
     hidden = embed(checkpoint, tokens, dtype, device)
-    yield Layer(0, hidden.float().cpu(), None, None)
+    yield Layer(0, hidden.float(), None, None)
     for k in range(config.n_layer):
         hidden, mlp, neurons = _apply(_block(checkpoint, k, dtype, device), hidden, batch_size)
-        yield Layer(k + 1, hidden.float().cpu(), mlp, neurons)
+        yield Layer(k + 1, hidden.float(), mlp, neurons)
 
 
 def embed(checkpoint: Checkpoint, tokens: Tensor, dtype: torch.dtype, device) -> Tensor:
@@ -289,7 +289,7 @@ def _apply(block: nn.Module, hidden: Tensor, batch_size: int) -> tuple[Tensor, T
     """The residual stream after a block, what its MLP adds, and its neurons, in batches."""
     seen: dict[str, list[Tensor]] = {"mlp": [], "neurons": []}
     for key, module in (("mlp", block.mlp), ("neurons", block.mlp.act)):
-        module.register_forward_hook(lambda _, __, output, key=key: seen[key].append(output.float().cpu()))
+        module.register_forward_hook(lambda _, __, output, key=key: seen[key].append(output.float()))
     after = torch.empty_like(hidden)
     for start in range(0, len(hidden), batch_size):
         output = block(hidden[start : start + batch_size])
@@ -302,7 +302,7 @@ def next_token_loss(
     checkpoint: Checkpoint, residual: Float[Tensor, "n T width"], tokens: Int[Tensor, "n T"], batch_size: int = 16
 ) -> Float[Tensor, "n last"]:
     """Return the cross-entropy in nats of every token but the first, from the last `Layer.residual`, on the CPU."""
-    norm = read(checkpoint, "ln_f.", torch.float32, "cpu")
+    residual, norm = residual.cpu(), read(checkpoint, "ln_f.", torch.float32, "cpu")
     table = read(checkpoint, "wte.", torch.float32, "cpu")["weight"]
     losses = []
     for part, ids in zip(residual.split(batch_size), tokens.split(batch_size), strict=True):

@@ -43,7 +43,8 @@ def principal_r2(learnt: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."],
     seen, held = learnt.flatten(1).double(), target.flatten(1).double()
     check(1 <= n_components <= min(seen.shape), "n_components", n_components, f"1 to {min(seen.shape)}")
     mean = seen.mean(0)
-    basis = torch.linalg.svd(seen - mean, full_matrices=False)[2][:n_components].T
+    # eigenvalue problems are the host's: a card is slower at them
+    basis = torch.linalg.svd((seen - mean).cpu(), full_matrices=False)[2][:n_components].T.to(seen.device)
     return pixel_r2((held - mean) @ basis @ basis.T + mean, held, mean)
 
 

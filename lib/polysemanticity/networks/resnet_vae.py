@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
+from polysemanticity.networks import memory
 
 # layer -> module whose output is the layer's activity
 PROBES = {
@@ -222,10 +223,14 @@ def vae_loss(model: ResNetVAE, images: Tensor) -> Float[Tensor, ""]:
 def vae_evaluate(model: ResNetVAE, images: Tensor, batch_size: int = 256) -> VAETerms:
     """Return both terms for every image in eval mode (no dropout, z = mu, so no sampled bound), on the CPU."""
     parts = []
+
+    def terms_of(batch: Tensor) -> VAETerms:
+        target = prepare(batch, model.image_size).to(next(model.parameters()))
+        return vae_terms(model(target), target)
+
     with in_mode(model, "eval"):
         for batch in images.split(batch_size):
-            target = prepare(batch, model.image_size).to(next(model.parameters()))
-            parts.append(vae_terms(model(target), target))
+            parts.extend(memory.whole_or_halves(terms_of, batch))
     return VAETerms(*(torch.cat(term).cpu() for term in zip(*parts, strict=True)))
 
 
@@ -283,7 +288,8 @@ def activations(
 
     A layer is a name in `model.probes` (for ResNetVAE: `LAYERS`) or any module's dotted name; one batch is held at a
     time. `mode` is that of `in_mode`. Modes other than `eval` draw from `noise`, a generator on the model's device,
-    which moves on: two passes with one generator have independent masks.
+    which moves on: two passes with one generator have independent masks. A batch that is too large for the device is
+    halved in mode eval (`networks.memory`).
     Raises ValueError for an unknown layer or mode, and for noise that is missing or has no use.
     """
     check(mode in MODES, "mode", mode, "one of " + ", ".join(MODES))
@@ -294,7 +300,8 @@ def activations(
 
 def _activations(model, batches, modules, mode, noise):
     device = next(model.parameters()).device
-    for batch in batches:
+
+    def seen_in(batch: Tensor) -> dict[str, Tensor]:
         seen: dict[str, Tensor] = {}
         hooks = [module.register_forward_hook(_keep(seen, layer)) for layer, module in modules.items()]
         source = contextlib.nullcontext() if noise is None else streams.drawing_from(noise)
@@ -304,7 +311,10 @@ def _activations(model, batches, modules, mode, noise):
         finally:
             for hook in hooks:
                 hook.remove()
-        yield {layer: seen[layer] for layer in modules}
+        return {layer: seen[layer] for layer in modules}
+
+    for batch in batches:
+        yield from memory.whole_or_halves(seen_in, batch, halve=mode == "eval")
 
 
 def _module(model: nn.Module, layer: str) -> nn.Module:

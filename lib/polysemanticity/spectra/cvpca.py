@@ -39,8 +39,8 @@ def cross_validated_variances(
 
 
 def _along(covariance: torch.Tensor, between: torch.Tensor) -> np.ndarray:
-    components = torch.linalg.eigh(covariance).eigenvectors.flip(1)
-    return ((between @ components) * components).sum(0).cpu().numpy()
+    components = torch.linalg.eigh(covariance.cpu()).eigenvectors.flip(1)
+    return ((between.cpu() @ components) * components).sum(0).numpy()
 
 
 def dropped(

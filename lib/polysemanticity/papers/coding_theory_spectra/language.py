@@ -199,13 +199,13 @@ def probe(opened, parts, seed: int, n_directions: int, n_candidates: int, device
     rows = []
     for layer in language_models.layers(opened, tokens, device=device, precision=precision):
         kept = {"residual": layer.residual, "mlp": layer.mlp}
-        kept = {name: value[:, FIRST:].numpy() for name, value in kept.items() if value is not None}
+        kept = {name: value[:, FIRST:].cpu().numpy() for name, value in kept.items() if value is not None}
         inside = {name: ~traces.outlier_units(value[:n_select], OUTLIER) for name, value in kept.items()}
         for name, value in kept.items():
             found[name].append(_spectrum(value[..., inside[name]], value.shape[-1]))
         if layer.depth == 0:
             continue
-        residual, neurons = kept["residual"][..., inside["residual"]], layer.neurons[:, FIRST:].numpy()
+        residual, neurons = kept["residual"][..., inside["residual"]], layer.neurons[:, FIRST:].cpu().numpy()
         rng = streams.rng(seed, f"directions {layer.depth}")
         chosen, kinds = _directions(residual[:n_select], neurons[:n_select], n_directions, n_candidates, rng)
         values = np.stack([residual @ kinds[k] if k in kinds else neurons[..., chosen] for k in KINDS])

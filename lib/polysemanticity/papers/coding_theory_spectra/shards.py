@@ -47,8 +47,8 @@ def sums_of_part(*, seed, device, checkpoint, text, content, place, context, pre
     sums = _merged(batches)
     return {
         "count": sums[0].count,
-        "mean": torch.stack([depth.mean for depth in sums]).numpy(),
-        "scatter": torch.stack([depth.scatter for depth in sums]).numpy(),
+        "mean": torch.stack([depth.mean for depth in sums]).cpu().numpy(),
+        "scatter": torch.stack([depth.scatter for depth in sums]).cpu().numpy(),
     }
 
 
@@ -83,6 +83,7 @@ def _part(text: str, place: list[int]) -> str:
 
 
 def _sums(opened, tokens: torch.Tensor, device: str, precision: str) -> list[spectra.CovarianceSums]:
+    """The sums of every depth, in float64 on the device."""
     layers = language_models.layers(opened, tokens, device=device, precision=precision)
     return [spectra.CovarianceSums.of(layer.residual[:, FIRST:].flatten(0, 1)) for layer in layers]
 
