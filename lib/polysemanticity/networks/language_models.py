@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
-from polysemanticity.networks import train
+from polysemanticity.networks import data, train
 from polysemanticity.networks.gpt2_folders import EMBEDDING, HEAD, Checkpoint, check_vocabulary, read, read_rows
 from polysemanticity.networks.gpt2_folders import open_checkpoint as open_checkpoint
 from polysemanticity.networks.gpt2_folders import tokenizer_of as tokenizer_of
@@ -57,14 +57,16 @@ def split_text(text: str, shares: Sequence[float], seed: int, section: int = 200
     """Return one text for each share: sections of at least `section` characters, drawn by `seed`, no paragraph twice.
 
     Manuals repeat themselves: a paragraph counts where it stands first, so that no part holds a copy of another's.
-    Raises ValueError for a text with fewer sections than shares.
+    Paragraphs are those of `data.paragraphs`: a text of lines is divided too.
+    Raises ValueError for a text with fewer sections than shares, or with no paragraphs.
     """
     check(all(share > 0 for share in shares), "shares", shares, "numbers above 0")
     sections = [""]
-    for paragraph in dict.fromkeys(part for part in text.split("\n\n") if part.strip()):
+    found, joint = data.paragraphs(text, section)
+    for paragraph in dict.fromkeys(found):
         if len(sections[-1]) >= section:
             sections.append("")
-        sections[-1] += paragraph + "\n\n"
+        sections[-1] += paragraph + joint
     allowed = f"at least {len(shares)} sections of {section} characters in different paragraphs, one for each part"
     check(len(sections) >= len(shares), "sections of text", len(sections), allowed)
     order = streams.rng(seed, "sections").permutation(len(sections))
