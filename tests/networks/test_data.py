@@ -74,7 +74,11 @@ def test_opaque_alpha_is_dropped_and_transparency_refused(tmp_path):
         (lambda folder: None, "allowed is a folder with pictures"),
         (lambda folder: (folder / "x.jpg").write_bytes(b"no jpeg"), r"x\.jpg': allowed is a readable picture"),
         (lambda folder: picture(folder / "x.png", 20, 64), r"x\.png': allowed is a picture of at least 32 × 32 pixels"),
-        (lambda folder: Image.new("I;16", (64, 64)).save(folder / "x.png"), r"x\.png': allowed is an 8-bit"),
+        (lambda folder: Image.new("F", (64, 64)).save(folder / "x.tif"), r"x\.tif': allowed is an 8-bit .*not mode F"),
+        (lambda folder: Image.new("I", (64, 64), 70000).save(folder / "x.tif"), r"x\.tif'.* of 16 bits, not 32"),
+        (lambda folder: Image.new("LA", (64, 64), (9, 9)).save(folder / "x.png"), r"x\.png'.*not mode LA"),
+        (lambda folder: animated(folder / "x.webp"), r"x\.webp'.*one still picture .*, not 2 frames"),
+        (lambda folder: (folder / "x.heic").write_bytes(b"a phone's"), r"not read are x\.heic"),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_said_in_one_line(tmp_path, spoil, message):
@@ -85,6 +89,109 @@ def test_what_is_wrong_with_a_folder_is_said_in_one_line(tmp_path, spoil, messag
         data.photographs(folder, smallest=32)
     assert str(folder) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def animated(path):
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
+def grey_levels(size=(64, 48)):
+    return np.tile(np.linspace(0, 255, size[0]).astype(np.uint8), (size[1], 1))
+
+
+KINDS = {  # one obvious meaning each: how it is written, and its mode once read
+    "palette.png": (lambda grey: Image.fromarray(np.dstack([grey] * 3)).quantize(256), 3),
+    "opaque palette.png": (lambda grey: Image.fromarray(np.dstack([grey] * 3)).convert("RGBA").quantize(256), 3),
+    "cmyk.jpg": (lambda grey: Image.fromarray(np.dstack([grey] * 3)).convert("CMYK"), 3),
+    "cmyk.tif": (lambda grey: Image.fromarray(np.dstack([grey] * 3)).convert("CMYK"), 3),
+    "ycbcr.tif": (lambda grey: Image.fromarray(np.dstack([grey] * 3)).convert("YCbCr"), 3),
+    "sixteen.png": (lambda grey: Image.fromarray(grey.astype(np.uint16) * 257), 2),
+    "sixteen.tif": (lambda grey: Image.fromarray(grey.astype(np.uint16) * 257), 2),
+    "grey and opaque.png": (lambda grey: Image.merge("LA", [Image.fromarray(grey), Image.new("L", (64, 48), 255)]), 2),
+    "colour and opaque.webp": (lambda grey: Image.fromarray(np.dstack([grey] * 3 + [grey * 0 + 255])), 3),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_pictures_with_one_obvious_meaning_are_converted(tmp_path, name):
+    write, axes = KINDS[name]
+    options = {"lossless": True} if name.endswith("webp") else {"quality": 95} if name.endswith("jpg") else {}
+    write(grey_levels()).save(tmp_path / name, **options)
+    (found,) = data.photographs(tmp_path, smallest=32).values()
+    assert found.dtype == np.uint8 and found.ndim == axes
+    apart = np.abs(np.atleast_3d(found).astype(int) - grey_levels()[..., None])
+    assert apart.max() <= (8 if name.startswith(("cmyk", "ycbcr", "opaque palette")) else 0)
+
+
+def test_two_levels_are_grey(tmp_path):
+    Image.fromarray(grey_levels() > 100).save(tmp_path / "x.png")
+    np.testing.assert_array_equal(data.photographs(tmp_path)["x.png"], np.where(grey_levels() > 100, 255, 0))
+
+
+def test_all_bad_pictures_are_named_at_once(tmp_path):
+    picture(tmp_path / "good.png")
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).write_bytes(b"no picture")
+    picture(tmp_path / "c.png", 20, 64)
+    with pytest.raises(
+        ValueError, match=r"3 of 4 pictures are refused: .*a\.png.*b\.jpg.*c\.png.*at least 32"
+    ) as raised:
+        data.photographs(tmp_path, smallest=32)
+    assert "good.png" not in str(raised.value) and "\n" not in str(raised.value)
+    for k in range(20):
+        (tmp_path / f"more{k}.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="23 of 24 pictures are refused: .*; and 13 more$"):
+        data.photographs(tmp_path, smallest=32)
+
+
+def test_what_is_no_picture_or_not_read_is_left_out(tmp_path):
+    picture(tmp_path / "good.png")
+    (tmp_path / "folder.jpg").mkdir()
+    for name in ("a.gif", "b.HEIC", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert list(data.photographs(tmp_path)) == ["good.png"] and data.left_out(tmp_path) == ["a.gif", "b.HEIC"]
+
+
+def test_odd_notes_of_a_camera_do_not_matter(tmp_path):
+    for number, orientation in enumerate((0, 9, 65535)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.new("RGB", (60, 40), "red").save(tmp_path / f"{number}.jpg", exif=exif)
+    Image.new("RGB", (60, 40), "red").save(tmp_path / "torn.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\xff")
+    assert {found.shape for found in data.photographs(tmp_path).values()} == {(40, 60, 3)}
+
+
+def test_a_panorama_keeps_enough_of_its_height_and_a_large_picture_is_read(tmp_path):
+    Image.new("RGB", (6000, 300), "red").save(tmp_path / "panorama.png")
+    Image.new("1", (14_000, 13_500)).save(tmp_path / "scan.png")  # 189 million pixels: more than Pillow opens by itself
+    found = data.photographs(tmp_path)
+    assert found["panorama.png"].shape == (256, 5120, 3) and max(found["scan.png"].shape) == 1024
+    assert Image.MAX_IMAGE_PIXELS is not None
+
+
+def test_copies_of_a_picture_stay_on_one_side_and_count_as_one(tmp_path, shipped):
+    names = list(shipped)[:6]
+    for name in names:
+        whole = Image.fromarray(shipped[name])
+        whole.save(tmp_path / f"{name}.png")
+        whole.convert("RGB").save(tmp_path / f"{name} compressed.jpg", quality=40)
+        whole.resize((whole.width // 2, whole.height // 2)).save(tmp_path / f"{name} small.png")
+    pictures = data.photographs(tmp_path)
+    assert len(pictures) == 18
+    for seed in range(10):
+        train, test = (
+            ({name.partition(".")[0].partition(" ")[0] for name in part}) for part in data.split(pictures, seed=seed)
+        )
+        assert not train & test and (len(train), len(test)) == (4, 2)
+    copies = {name: shipped["coffee"] for name in "abc"}
+    with pytest.raises(ValueError, match="number of pictures = 1: allowed is at least 2 different ones"):
+        data.split(copies)
+
+
+def test_a_picture_of_one_colour_is_a_copy_of_itself_only():
+    flat = {"black": np.zeros((40, 40), np.uint8), "white": np.full((40, 40), 255, np.uint8)}
+    assert data._kinds(flat) == [0, 1]
 
 
 def test_truncated_picture_is_refused(tmp_path):
@@ -179,9 +286,44 @@ def test_a_users_text(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"mine\.txt': allowed is a readable UTF-8 text file"):
         data.english_text(path)
+    path.write_bytes(b"\xef\xbb\xbfA mark\r\nat the start.\r")
+    assert data.english_text(path) == "A mark\nat the start.\n"
+    for code in ("UTF-16", "UTF-32", "LATIN1"):
+        path.write_bytes("Ça va? Ça va.".encode(code))
+        with pytest.raises(ValueError, match=rf"mine\.txt': .*iconv -f {code} -t UTF-8"):
+            data.english_text(path)
+    path.write_bytes(b"a\0b")
+    with pytest.raises(ValueError, match=r"mine\.txt': allowed is a file with some text in it"):
+        data.english_text(path)
     path.write_text("  \n")
     with pytest.raises(ValueError, match=r"mine\.txt': allowed is a file with some text in it"):
         data.english_text(path)
+
+
+SENTENCES = [f"The {a} cat of house {k} was lost." for k in range(100) for a in ("red", "old", "small")]
+
+
+@pytest.mark.parametrize(
+    ("joint", "broken"),
+    [
+        ("\n\n", "\n\n"), ("\n", "\n"), (" ", " "), ("\n \t\n", "\n\n"), ("<|endoftext|>", "\n\n"),
+        ("\n<|endoftext|>\n", "\n\n"), ("\f", "\n\n"), ("\u2029", "\n\n"), ("\n\n\n", "\n\n"),
+    ],
+)  # fmt: skip
+def test_paragraphs_are_what_a_corpus_has(joint, broken):
+    parts, joined = data.paragraphs(joint.join(SENTENCES), 500)
+    assert [part.strip() for part in parts] == SENTENCES and joined == broken
+
+
+def test_lines_count_where_empty_lines_are_rare():
+    text = "\n".join(SENTENCES[:150]) + "\n\n" + "\n".join(SENTENCES[150:])
+    assert data.paragraphs(text, 500)[0] == SENTENCES
+
+
+def test_a_text_without_paragraphs_is_refused():
+    with pytest.raises(ValueError, match="paragraphs of the text = one of 9000 characters: allowed are parts between"):
+        data.paragraphs("word" * 2250, 500)
+    assert data.paragraphs("", 500) == ([], "\n\n")
 
 
 @pytest.fixture
@@ -214,6 +356,18 @@ def test_cifar10_is_read_as_published(cifar_root):
     assert train.labels[::4].tolist() == [0, 1, 2, 3, 4]
     raw = np.random.default_rng(9).integers(0, 256, (4, 3072), dtype=np.uint8)
     np.testing.assert_array_equal(test.pixels.numpy().reshape(4, 3072), raw)
+
+
+@pytest.mark.parametrize("name", [CIFAR10.base_folder, "my copy", "."])
+def test_cifar10s_own_folder_will_do_under_any_name(cifar_root, name, monkeypatch):
+    folder = (cifar_root / CIFAR10.base_folder).rename(
+        cifar_root / "my copy" if name != CIFAR10.base_folder else cifar_root / name
+    )
+    monkeypatch.chdir(folder)
+    assert data.cifar10(name if name == "." else folder).pixels.shape == (20, 3, 32, 32)
+    (folder / "test_batch").unlink()
+    with pytest.raises(ValueError, match=r"\(missing: test_batch\)"):
+        data.cifar10(folder)
 
 
 def test_cifar10_says_which_file_is_damaged_or_missing(cifar_root):

@@ -254,14 +254,17 @@ def test_damaged_weights(folder):
             language_models.open_checkpoint(folder)
 
 
-def test_missing_blocks_and_blocks_of_another_size(folder, tokens):
+def test_missing_blocks_and_blocks_of_another_size(folder):
     edited(folder, "config.json", lambda config: config.update(n_layer=5))
-    with pytest.raises(ValueError, match=r"all weights of its config.json \(2 are missing, e.g. h.3.ln_1.weight, h.4"):
+    with pytest.raises(
+        ValueError, match=r"all weights of its config.json \(24 are missing, e.g. h.3.ln_1.weight, h.3.ln_1.bias"
+    ):
         language_models.open_checkpoint(folder)
     edited(folder, "config.json", lambda config: config.update(n_layer=3, n_inner=64))
-    opened = language_models.open_checkpoint(folder)
-    with pytest.raises(ValueError, match=r"weights of block 0 that fit config.json .*size mismatch"):
-        list(language_models.layers(opened, tokens))
+    with pytest.raises(
+        ValueError, match=r"weights that fit config.json; h.0.mlp.c_fc.weight is \[32, 128\], not \[32, 64"
+    ):
+        language_models.open_checkpoint(folder)
 
 
 # --- tokens and text ---
@@ -291,7 +294,7 @@ def test_a_tokenizer_of_another_network(folder):
     (folder / "tokenizer.json").unlink()
     language_models.train_tokenizer(TEXT, 320).save(str(folder / "tokenizer.json"))
     with pytest.raises(
-        ValueError, match=r"number of the tokenizer's tokens = 320: allowed is at most .*vocab_size 300"
+        ValueError, match=r"number of the tokenizer's tokens = 320: allowed is 1 to the network's vocab_size 300"
     ):
         language_models.tokenizer_of(language_models.open_checkpoint(folder))
     with pytest.raises(ValueError, match="tokenizer's tokens = 320"):

@@ -5,9 +5,7 @@ A checkpoint is a folder as published for GPT-2, or as `save` writes it: config.
 megabytes besides the activity. Nothing is unpickled. Tokens are integers [n, T]: n contexts of T tokens.
 """
 
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,20 +16,12 @@ from torch import Tensor, nn
 
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
-from polysemanticity.networks import train
+from polysemanticity.networks import data, train
+from polysemanticity.networks.gpt2_folders import EMBEDDING, HEAD, Checkpoint, check_vocabulary, read, read_rows
+from polysemanticity.networks.gpt2_folders import open_checkpoint as open_checkpoint
+from polysemanticity.networks.gpt2_folders import tokenizer_of as tokenizer_of
 
-FILES = ("config.json", "tokenizer.json", "vocab.json", "merges.txt", "*.safetensors", "*.safetensors.index.json")
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-MASKS = (".attn.bias", ".attn.masked_bias")  # stored in old checkpoints, no weights
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class Checkpoint(NamedTuple):
-    """A GPT-2 on disk: its settings (a `transformers.GPT2Config`) and the file and stored name of every weight."""
-
-    folder: Path
-    config: object
-    weights: Mapping[str, tuple[Path, str]]
 
 
 class Layer(NamedTuple):
@@ -45,134 +35,6 @@ class Layer(NamedTuple):
     residual: Float[Tensor, "n T width"]
     mlp: Float[Tensor, "n T width"] | None
     neurons: Float[Tensor, "n T hidden"] | None
-
-
-def open_checkpoint(source: str | Path) -> Checkpoint:
-    """Return the GPT-2 in a local folder, or of a hub name such as `gpt2-xl`, fetched once where there is a network.
-
-    Only headers are read. Raises ValueError saying what to do: a folder that is missing or holds another model, weights
-    that are missing, damaged or pickled, a hub name that cannot be fetched.
-    """
-    folder = _folder(source)
-    config = _config(folder)
-    weights = _weights(folder)
-    needed = ["wte.weight", "wpe.weight", "ln_f.weight"] + [f"h.{k}.ln_1.weight" for k in range(config.n_layer)]
-    missing = [name for name in needed if name not in weights]
-    allowed = (
-        f"a folder with all weights of its config.json ({len(missing)} are missing, e.g. {', '.join(missing[:2])})"
-    )
-    check(not missing, "checkpoint", str(folder), allowed)
-    return Checkpoint(folder, config, weights)
-
-
-def _folder(source: str | Path) -> Path:
-    text, path = str(source), Path(source).expanduser()
-    if text and path.is_dir():
-        return path
-    allowed = "a folder that exists, or a name on the hub such as gpt2-xl"
-    check(bool(HUB_NAME.fullmatch(text)), "checkpoint", text, allowed)
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(text, allow_patterns=list(FILES)))
-    except Exception as error:  # the hub's client raises many kinds
-        raise ValueError(
-            f"checkpoint = {text!r}: allowed is a folder that exists, or a hub name where there is a network "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}); to work without one, run `hf download {text}` "
-            "on a machine that has one, copy the folder here and give its path"
-        ) from error
-
-
-def _config(folder: Path):
-    from transformers import GPT2Config
-
-    try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        allowed = f"a checkpoint's folder with a readable config.json ({error})"
-        raise ValueError(f"checkpoint = {str(folder)!r}: allowed is {allowed}") from error
-    kind = found.get("model_type") if isinstance(found, dict) else None
-    check(kind == "gpt2", "checkpoint", str(folder), f"a GPT-2; this config.json says model_type {kind!r}")
-    sizes = {name: found.get(name, 1) for name in ("n_layer", "n_embd", "n_head", "vocab_size", "n_positions")}
-    whole = all(type(value) is int and 1 <= value <= 10**6 for value in sizes.values())
-    check(whole, "checkpoint", str(folder), f"a GPT-2 with sizes from 1 to a million; config.json says {sizes}")
-    try:
-        config = GPT2Config.from_dict(found)
-    except Exception as error:  # transformers checks the other fields
-        allowed = f"a GPT-2 as published; config.json: {' '.join(str(error).split())[:300]}"
-        raise ValueError(f"checkpoint = {str(folder)!r}: allowed is {allowed}") from error
-    config._attn_implementation = "sdpa"
-    return config
-
-
-def _weights(folder: Path) -> dict[str, tuple[Path, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    files = sorted(folder.glob("*.safetensors"))
-    pickled = sorted(path.name for path in folder.glob("*.bin"))
-    allowed = "a folder with safetensors weights, model.safetensors or model-00001-of-….safetensors"
-    if pickled:
-        allowed += (
-            f"; {', '.join(pickled)} is pickled and not opened: write it anew with "
-            "transformers.GPT2LMHeadModel.from_pretrained(folder).save_pretrained(new_folder), where you trust it"
-        )
-    check(bool(files), "checkpoint", str(folder), allowed)
-    found = {}
-    for file in files:
-        try:
-            with safe_open(file, "pt") as opened:
-                names = list(opened.keys())
-        except (SafetensorError, OSError) as error:
-            allowed = f"a complete safetensors file; fetch or copy it again ({error})"
-            raise ValueError(f"weights = {str(file)!r}: allowed is {allowed}") from error
-        found |= {name.removeprefix("transformer."): (file, name) for name in names}
-    return found
-
-
-def read(checkpoint: Checkpoint, prefix: str, dtype: torch.dtype, device) -> dict[str, Tensor]:
-    """Return the weights whose names start with `prefix`, without it, converted one by one to `dtype` on the device."""
-    from safetensors import safe_open
-
-    chosen: dict[Path, list[str]] = {}
-    for name, (file, _) in checkpoint.weights.items():
-        if name.startswith(prefix) and not name.endswith(MASKS):
-            chosen.setdefault(file, []).append(name)
-    weights = {}
-    for file, names in chosen.items():
-        with safe_open(file, "pt") as opened:  # closed after every block: pages of the file do not pile up
-            for name in names:
-                stored = opened.get_tensor(checkpoint.weights[name][1])
-                weights[name.removeprefix(prefix)] = stored.to(device, dtype, copy=True)
-    return weights
-
-
-def tokenizer_of(checkpoint: Checkpoint):
-    """Return the checkpoint's own tokenizer (a `tokenizers.Tokenizer`).
-
-    Raises ValueError for a folder without one and for one with more tokens than the network has embeddings.
-    """
-    from tokenizers import ByteLevelBPETokenizer, Tokenizer
-
-    whole, vocabulary, merges = (checkpoint.folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt"))
-    allowed = "a folder with a tokenizer: tokenizer.json, or vocab.json and merges.txt, from where the weights are from"
-    there = whole.is_file() or (vocabulary.is_file() and merges.is_file())
-    check(there, "checkpoint", str(checkpoint.folder), allowed)
-    try:
-        if whole.is_file():
-            tokenizer = Tokenizer.from_file(str(whole))
-        else:
-            tokenizer = ByteLevelBPETokenizer(str(vocabulary), str(merges))._tokenizer
-    except Exception as error:  # the tokenizers library raises plain Exception
-        raise ValueError(f"checkpoint = {str(checkpoint.folder)!r}: allowed is {allowed} ({error})") from error
-    check_vocabulary(tokenizer, checkpoint.config)
-    return tokenizer
-
-
-def check_vocabulary(tokenizer, config) -> None:
-    """Raise ValueError if the tokenizer can produce tokens that the network has no embedding for."""
-    size = max(tokenizer.get_vocab().values()) + 1
-    allowed = f"at most the network's vocab_size {config.vocab_size}: take the tokenizer that it was trained with"
-    check(size <= config.vocab_size, "number of the tokenizer's tokens", size, allowed)
 
 
 def train_tokenizer(text: str, vocab_size: int):
@@ -195,14 +57,16 @@ def split_text(text: str, shares: Sequence[float], seed: int, section: int = 200
     """Return one text for each share: sections of at least `section` characters, drawn by `seed`, no paragraph twice.
 
     Manuals repeat themselves: a paragraph counts where it stands first, so that no part holds a copy of another's.
-    Raises ValueError for a text with fewer sections than shares.
+    Paragraphs are those of `data.paragraphs`: a text of lines is divided too.
+    Raises ValueError for a text with fewer sections than shares, or with no paragraphs.
     """
     check(all(share > 0 for share in shares), "shares", shares, "numbers above 0")
     sections = [""]
-    for paragraph in dict.fromkeys(part for part in text.split("\n\n") if part.strip()):
+    found, joint = data.paragraphs(text, section)
+    for paragraph in dict.fromkeys(found):
         if len(sections[-1]) >= section:
             sections.append("")
-        sections[-1] += paragraph + "\n\n"
+        sections[-1] += paragraph + joint
     allowed = f"at least {len(shares)} sections of {section} characters in different paragraphs, one for each part"
     check(len(sections) >= len(shares), "sections of text", len(sections), allowed)
     order = streams.rng(seed, "sections").permutation(len(sections))
@@ -260,16 +124,9 @@ def layers(
 
 def embed(checkpoint: Checkpoint, tokens: Tensor, dtype: torch.dtype, device) -> Tensor:
     """Return the sum of token and position embeddings; only the rows that occur are read from the file."""
-    from safetensors import safe_open
-
     kinds, place = tokens.unique(return_inverse=True)
-    rows = {}
-    for name, wanted in (("wte.weight", kinds.tolist()), ("wpe.weight", range(tokens.shape[1]))):
-        file, stored = checkpoint.weights[name]
-        with safe_open(file, "pt") as opened:
-            table = opened.get_slice(stored)
-            rows[name] = torch.cat([table[row : row + 1] for row in wanted]).to(device, dtype)
-    return rows["wte.weight"][place.to(device)] + rows["wpe.weight"]
+    words = read_rows(checkpoint, EMBEDDING, kinds.tolist()).to(device, dtype)
+    return words[place.to(device)] + read_rows(checkpoint, "wpe.weight", range(tokens.shape[1])).to(device, dtype)
 
 
 def _block(checkpoint: Checkpoint, index: int, dtype: torch.dtype, device) -> nn.Module:
@@ -303,7 +160,7 @@ def next_token_loss(
 ) -> Float[Tensor, "n last"]:
     """Return the cross-entropy in nats of every token but the first, from the last `Layer.residual`, on the CPU."""
     residual, norm = residual.cpu(), read(checkpoint, "ln_f.", torch.float32, "cpu")
-    table = read(checkpoint, "wte.", torch.float32, "cpu")["weight"]
+    table = read(checkpoint, HEAD if HEAD in checkpoint.weights else EMBEDDING, torch.float32, "cpu")[""]
     losses = []
     for part, ids in zip(residual.split(batch_size), tokens.split(batch_size), strict=True):
         final = F.layer_norm(part, part.shape[-1:], norm["weight"], norm["bias"], checkpoint.config.layer_norm_epsilon)

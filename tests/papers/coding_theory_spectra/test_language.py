@@ -84,7 +84,7 @@ def test_settings_name_what_the_checkpoint_and_the_text_hold(smoke, checkpoint, 
 
 
 def test_a_text_too_short_to_probe(checkpoint, tmp_path):
-    (tmp_path / "own.txt").write_text("A sentence of some length. " * 80 + "\n\nA last and short paragraph.")
+    (tmp_path / "own.txt").write_text(("A short paragraph. " * 106)[:1999] + "\n\nA last and shorter one.")
     cfg = resolved(checkpoint=str(checkpoint), text=str(tmp_path / "own.txt"), context=8)
     with pytest.raises(
         ValueError, match=r"contexts in a part of the text = [123]: allowed is at least 4: give a longer text"

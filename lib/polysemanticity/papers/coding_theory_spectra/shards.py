@@ -64,12 +64,14 @@ def merged(results: Iterable[Mapping]) -> list[spectra.CovarianceSums]:
 
 
 def parts(text: str, n_parts: int) -> list[str]:
-    """Return the text cut at the ends of paragraphs (an empty line) nearest to equal lengths."""
+    """Return the text cut at ends of paragraphs (an empty line), else of lines or sentences, into equal lengths."""
     check(n_parts >= 1, "n_shards", n_parts, "at least 1")
-    ends = [0, *(text.find("\n\n", round(len(text) * k / n_parts)) for k in range(1, n_parts)), len(text)]
-    in_order = all(start < end for start, end in itertools.pairwise(ends))
-    check(in_order, "n_shards", n_parts, "fewer than the paragraphs of the text, so that each part has one")
-    return [text[start:end] for start, end in itertools.pairwise(ends)]
+    for mark in ("\n\n", "\n", ". "):
+        ends = [0, *(text.find(mark, round(len(text) * k / n_parts)) for k in range(1, n_parts)), len(text)]
+        if all(start < end for start, end in itertools.pairwise(ends)):
+            return [text[start:end] for start, end in itertools.pairwise(ends)]
+    check(False, "n_shards", n_parts, "fewer than the paragraphs of the text, so that each part has one")
+    return []
 
 
 def fingerprint_here(config) -> str:
