@@ -21,8 +21,9 @@ HELD = 4096  # rows that are summed together at most
 class Rows:
     """Sums and samples of the rows of one layer."""
 
-    def __init__(self, name: str):
-        self.name, self.units, self.dtype, self.grouped = name, None, None, False
+    def __init__(self, name: str, dtype: torch.dtype | None = None):
+        """dtype: in which the rows were computed, unless it is that in which they come."""
+        self.name, self.units, self.dtype, self.grouped = name, None, dtype, False
         self.blocks: list[CovarianceSums] = []
         self.size, self.stride, self.n_pieces = SMALLEST, 1, 0
         self._pieces: list[list[torch.Tensor]] = []
@@ -78,7 +79,7 @@ class Rows:
 
     def _check(self, rows: torch.Tensor) -> None:
         if self.units is None:
-            self.units, self.dtype = rows.shape[1], rows.dtype
+            self.units, self.dtype = rows.shape[1], self.dtype or rows.dtype
             check(self.units >= 1, f"{self.name}: units", self.units, "at least 1")
         allowed = f"{self.units}, as in the first batch"
         check(rows.shape[1] == self.units, f"{self.name}: units of a batch", rows.shape[1], allowed)

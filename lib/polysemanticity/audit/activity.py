@@ -16,10 +16,11 @@ from scipy import linalg
 from torch import nn
 
 from polysemanticity import projections, spectra
-from polysemanticity.audit import exponents, reports, sources, watching
+from polysemanticity.audit import artefacts, exponents, reports, sources
 from polysemanticity.audit.accumulate import BLOCKS, Rows, merged
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
+from polysemanticity.networks import hooks
 from polysemanticity.networks.probing import FLOOR
 from polysemanticity.projections import smoothness
 from polysemanticity.spectra import Spectrum, broken_law, moments
@@ -100,9 +101,9 @@ def layers(
 ) -> LayerReport:
     """Return a report of every layer's spectrum, with intervals that allow for rows that depend on each other.
 
-    model: a torch module, with `batches` of its inputs (`audit.watching` says which) and the pattern `layers` of
-    modules' names; or activity itself, without batches: a dictionary of arrays [..., unit] or of iterables of such
-    batches, an iterable of dictionaries, paths of safetensors or npz files. Rows of one group (text, photograph) depend
+    model: a torch module, with `batches` of its inputs (as for `networks.hooks.activity`) and the names or patterns
+    `layers` of its places; or activity itself, without batches: a dictionary of arrays [..., unit] or of iterables of
+    such batches, an iterable of dictionaries, paths of safetensors or npz files. Rows of one group (text, photograph) depend
     on each other: along the first axis of activity with three axes or more each entry is a group; groups: a label for
     each entry of the first axis, of whole arrays or of all batches of a module, says otherwise. Rows without groups are
     taken to be in the order of time, where there may be one. paths: activity along paths of stimuli, [point, unit] or
@@ -136,8 +137,8 @@ def layers(
 # ------------------------------------------------------------ rows from what was given
 
 
-def _of_arrays(source, groups) -> Iterator[tuple[str, torch.Tensor, np.ndarray | None]]:
-    """Every part of every layer's activity: name, rows, group of each row."""
+def _of_arrays(source, groups) -> Iterator[tuple]:
+    """Every part of every layer's activity: name, rows, group of each row, type."""
     whole = isinstance(source, Mapping)
     check(groups is None or whole, "groups", type(groups).__name__, "none, as activity comes in batches")
     offsets: dict[str, int] = {}
@@ -150,7 +151,7 @@ def _of_arrays(source, groups) -> Iterator[tuple[str, torch.Tensor, np.ndarray |
                 offset = offsets.get(name, 0)
                 offsets[name] = offset + int(place[-1]) + 1
                 place = place + offset
-            yield name, rows, place
+            yield name, rows, place, rows.dtype
 
 
 def _by_group(rows: torch.Tensor, groups: np.ndarray, name: str):
@@ -162,45 +163,38 @@ def _by_group(rows: torch.Tensor, groups: np.ndarray, name: str):
     return rows[torch.from_numpy(order)], labels[order]
 
 
-def _of_outputs(model, batches, names, groups) -> Iterator[tuple[str, torch.Tensor, np.ndarray | None]]:
-    """As `_of_arrays`, of a module's layers."""
-    modules, offset = dict(model.named_modules()), 0
-    labels = None if groups is None else np.asarray(groups)
-    if labels is not None:
-        alike = labels.ndim == 1 and len(np.unique(labels)) == (labels[1:] != labels[:-1]).sum() + 1
-        check(alike, "groups", f"{labels.shape} labels", "one for each input, equal ones side by side")
-    for outputs, batch in watching.run(model, batches, names):
-        size = 0
-        for name, calls in outputs.items():
-            for output in calls:
-                if output is None or not output.is_floating_point() or output.ndim < 2:
-                    continue
-                kept = watching.mask_of(batch, output)
-                size = max(size, len(output))
-                last = watching.units_last(output, modules[name])
-                rows, place = sources.rows_of(last, name)
-                if labels is not None:
-                    fits = offset + len(output) <= len(labels)
-                    check(fits, "groups", f"{len(labels)} labels", "one for each input of all batches")
-                    place = np.repeat(labels[offset : offset + len(output)], len(rows) // len(output))
-                elif place is not None:
-                    place = place + offset
-                if kept is not None:
-                    chosen = kept.reshape(-1)
-                    rows, place = rows[chosen], None if place is None else place[chosen.cpu().numpy()]
-                yield name, rows, place
-        offset += size
+def _of_outputs(model, batches, names, labels: np.ndarray | None) -> Iterator[tuple]:
+    """As `_of_arrays`, of a module's layers, with the type that each was computed in."""
+    for activity in hooks.activity(model, batches, names, maps="channel", mode=None):
+        for name, rows in activity.items():
+            group = activity.group[name].cpu().numpy()
+            if labels is not None:
+                fits = len(group) == 0 or group.max() < len(labels)
+                check(bool(fits), "groups", f"{len(labels)} labels", "one for each input of all batches")
+                group = labels[group]
+            elif len(np.unique(group)) == len(group):
+                group = None  # one row of each input: their order may be one of time
+            yield name, rows, group, activity.dtype[name]
+
+
+def _side_by_side(groups) -> np.ndarray | None:
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    alike = labels.ndim == 1 and len(np.unique(labels)) == (labels[1:] != labels[:-1]).sum() + 1
+    check(alike, "groups", f"{labels.shape} labels", "one for each input, equal ones side by side")
+    return labels
 
 
 def _gathered(parts, memory: float) -> dict[str, Rows]:
     found: dict[str, Rows] = {}
-    for name, rows, place in parts:
+    for name, rows, place, kind in parts:
         if name not in found:
             widths = [layer.units for layer in found.values()] + [rows.shape[1]]
             needed = sum(8e-9 * (2 * BLOCKS + 2) * width**2 for width in widths)
             allowed = f"at least {needed:.2g} for {len(widths)} layers of up to {max(widths)} units, or fewer layers"
             check(needed <= memory, "memory", memory, allowed)
-        found.setdefault(name, Rows(name)).add(rows, place)
+        found.setdefault(name, Rows(name, kind)).add(rows, place)
     for layer in found.values():
         layer.finish()
     check(len(found) > 0, "model", "no activity", "at least one layer with at least 2 axes")
@@ -209,39 +203,39 @@ def _gathered(parts, memory: float) -> dict[str, Rows]:
 
 def _of_module(model, batches, pattern, groups, paths, memory, plan: _Plan, what: str) -> LayerReport:
     check(isinstance(model, nn.Module), "untrained", type(model).__name__, "a function that returns a module")
-    names = watching.chosen(model, pattern)
+    wanted = hooks.find(model, pattern)
     single = isinstance(batches, torch.Tensor | Mapping)
     stream = iter([batches] if single else batches)
     first = next(stream, None)
     check(first is not None, "batches", "no batch", "at least one")
-    spoilt = watching.artefacts(model)
-    flags: dict[str, list[str]] = {}
-    if spoilt:
-        so_far: list[str] = []
-        for name in watching.order(model, first):
-            so_far += [spoilt[name]] if name in spoilt else []
-            flags[name] = list(so_far)
-    found = _gathered(_of_outputs(model, itertools.chain([first], stream), names, groups), memory)
+    passed = hooks.outline(model, first, mode=None)
+    if pattern == "*":  # what there is, but for outputs that have no units
+        wanted = {name: place for name, place in wanted.items() if len(passed.get(place) or ()) >= 2}
+        check(bool(wanted), "layers", pattern, "a pattern of layers with outputs [n, ..., unit]")
+    names, labels = list(wanted), _side_by_side(groups)
+    found = _gathered(_of_outputs(model, itertools.chain([first], stream), names, labels), memory)
     rough = {}
     if paths is not None:
-        listed = [paths] if isinstance(paths, torch.Tensor | Mapping) else paths
-        points = watching.run(model, listed, names)
-        rough = _roughness_of(_walked(points), plan.closed)
-    return _report({name: found[name] for name in names if name in found}, flags, rough, plan, what)
+        rough = _roughness_of(_walked(model, paths, names), plan.closed)
+    ordered = {name: found[name] for name in names if name in found}
+    return _report(ordered, artefacts.spoilt(model, passed, wanted), rough, plan, what)
 
 
-def _walked(runs) -> Iterator[tuple[str, torch.Tensor, None]]:
-    for outputs, _ in runs:
-        for name, calls in outputs.items():
-            for output in calls:
-                if output is not None and output.is_floating_point() and output.ndim >= 2:
-                    yield name, output.flatten(1), None
+def _walked(model, paths, names) -> Iterator[tuple]:
+    """Activity [point, unit] along the paths that are a batch each; all positions of a point are its units."""
+    for activity in hooks.activity(model, paths, names, maps="flattened", mode=None):
+        for name, rows in activity.items():
+            group = activity.group[name]
+            points = len(torch.unique(group))
+            alike = len(rows) % points == 0 and bool((torch.bincount(group - group.min()) == len(rows) // points).all())
+            check(alike, "paths", f"points of different length in {name}", "points of equal length")
+            yield name, rows.reshape(points, -1), None, rows.dtype
 
 
 def _roughness_of(parts, closed: bool) -> dict[str, float]:
     """Mean roughness of the paths of every layer; NaN where one never moves."""
     found: dict[str, list[float]] = {}
-    for name, rows, place in parts:
+    for name, rows, place, _ in parts:
         points = rows.detach().double().cpu().numpy()
         for path in [points] if place is None else np.split(points, np.flatnonzero(np.diff(place)) + 1):
             check(len(path) >= 3, "paths", f"{len(path)} points in {name}", "paths of at least 3 points")
