@@ -22,7 +22,7 @@ from polysemanticity.base import streams
 from polysemanticity.base.checks import check
 from polysemanticity.networks import hooks
 from polysemanticity.networks.probing import FLOOR
-from polysemanticity.projections import smoothness
+from polysemanticity.projections import smoothness, traces
 from polysemanticity.spectra import Spectrum, broken_law, moments
 
 LOUD = 5.0  # an outlier unit's root mean square, in medians of the units'
@@ -31,7 +31,8 @@ MOMENT_ROWS = 256  # rows at most that the unbiased moments are taken of
 COLUMNS = (
     *("n", "n_effective", "units", "dtype", "variation", "exponent", "stderr", "low", "high", "first", "last"),
     *("bent", "head", "tail", "break", "misfit", "moments_exponent", "participation", "effective_rank", "outliers"),
-    *("dead_units", "shuffled_exponent", "shuffled_participation", "roughness", "threshold", "smooth", "flags"),
+    *("dead_units", "shuffled_exponent", "shuffled_participation", "neighbours", "smoothest"),
+    *("roughness", "threshold", "smooth", "flags"),
 )
 SHOWN = ("layer", "n", "n_effective", "units", "exponent", "interval", "law", "participation", "flags")
 
@@ -56,14 +57,17 @@ class LayerReport:
     moments against one law over all ranks; participation and effective_rank of the spectrum; outliers: units above 5
     times the median's root mean square; dead_units: those that vary by rounding only; variation: relative to the
     activity's size; shuffled_...: after every unit's rows were shuffled by themselves, so that only unequal variances
-    and chance are left; roughness along paths, the threshold 1 + 2/d beside it, and whether the interval of the
+    and chance are left; neighbours: roughness of neighbouring rows (1 where their order says nothing), smoothest: that
+    of the smoothest direction among the leading ones, on rows that did not choose it; roughness along paths, the
+    threshold 1 + 2/d beside it, and whether the interval of the
     exponent lies above (smooth), below (rough) or across it (unclear); flags: what should make one doubt. NaN where a
     layer has too few rows, is too narrow, or does not vary by more than rounding.
-    spectra: of the measured layers, by name.
+    spectra: of the measured layers, by name. directions: their smoothest direction [unit], of length 1.
     """
 
     table: pd.DataFrame
     spectra: dict[str, Spectrum] = field(repr=False)
+    directions: dict[str, np.ndarray] = field(repr=False, default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table."""
@@ -72,7 +76,8 @@ class LayerReport:
     def to_json(self) -> str:
         """Return table and spectra as JSON; NaN is null."""
         eigenvalues = {name: spectrum.eigenvalues for name, spectrum in self.spectra.items()}
-        return reports.json_text({"layers": self.table.to_dict("records"), "eigenvalues": eigenvalues})
+        content = {"layers": self.table.to_dict("records"), "eigenvalues": eigenvalues, "smoothest": self.directions}
+        return reports.json_text(content)
 
     def plot(self):
         """Return a figure: the spectra, and exponents with their intervals by layer, with the controls."""
@@ -103,10 +108,11 @@ def layers(
 
     model: a torch module, with `batches` of its inputs (as for `networks.hooks.activity`) and the names or patterns
     `layers` of its places; or activity itself, without batches: a dictionary of arrays [..., unit] or of iterables of
-    such batches, an iterable of dictionaries, paths of safetensors or npz files. Rows of one group (text, photograph) depend
-    on each other: along the first axis of activity with three axes or more each entry is a group; groups: a label for
-    each entry of the first axis, of whole arrays or of all batches of a module, says otherwise. Rows without groups are
-    taken to be in the order of time, where there may be one. paths: activity along paths of stimuli, [point, unit] or
+    such batches, an iterable of dictionaries, paths of safetensors or npz files. Rows of one group (text, photograph)
+    depend on each other: along the first axis of activity with three axes or more each entry is a group; groups: a
+    label for each entry of the first axis, of whole arrays or of all batches of a module, says otherwise. Rows without
+    groups are taken to be in the order of time, where there may be one. paths: activity along paths of stimuli, [point,
+    unit] or
     [path, point, unit] by layer, or for a module batches each of which is a path (closed: back to its start); dimension
     of the stimuli. untrained: a function that returns the module without its training. simulations: of the moments'
     scatter, 0 leaves them out. memory: gigabytes that sums may take. Raises ValueError for anything that is none of
@@ -131,7 +137,8 @@ def layers(
     if untrained is None:
         return report
     control = _of_module(untrained(), batches, layers, groups, paths, memory, plan, "control")
-    return LayerReport(pd.concat([report.table, control.table], ignore_index=True), report.spectra)
+    table = pd.concat([report.table, control.table], ignore_index=True)
+    return LayerReport(table, report.spectra, report.directions)
 
 
 # ------------------------------------------------------------ rows from what was given
@@ -191,7 +198,7 @@ def _gathered(parts, memory: float) -> dict[str, Rows]:
     for name, rows, place, kind in parts:
         if name not in found:
             widths = [layer.units for layer in found.values()] + [rows.shape[1]]
-            needed = sum(8e-9 * (2 * BLOCKS + 2) * width**2 for width in widths)
+            needed = sum(8e-9 * (BLOCKS + 2) * width**2 for width in widths)
             allowed = f"at least {needed:.2g} for {len(widths)} layers of up to {max(widths)} units, or fewer layers"
             check(needed <= memory, "memory", memory, allowed)
         found.setdefault(name, Rows(name, kind)).add(rows, place)
@@ -217,8 +224,8 @@ def _of_module(model, batches, pattern, groups, paths, memory, plan: _Plan, what
     rough = {}
     if paths is not None:
         rough = _roughness_of(_walked(model, paths, names), plan.closed)
-    ordered = {name: found[name] for name in names if name in found}
-    return _report(ordered, artefacts.spoilt(model, passed, wanted), rough, plan, what)
+    found = {name: found[name] for name in names if name in found}
+    return _report(found, artefacts.spoilt(model, passed, wanted), rough, plan, what)
 
 
 def _walked(model, paths, names) -> Iterator[tuple]:
@@ -248,15 +255,18 @@ def _roughness_of(parts, closed: bool) -> dict[str, float]:
 
 
 def _report(found: dict[str, Rows], flags, rough, plan: _Plan, what: str) -> LayerReport:
-    lines, kept = [], {}
-    for name, rows in found.items():
-        line, spectrum = _line(rows, plan)
+    lines, kept, directions = [], {}, {}
+    for name in list(found):  # each layer's sums go when it is told
+        line, spectrum = _line(found.pop(name), plan)
         line["roughness"] = rough.get(name, np.nan)
         line["flags"] = "; ".join([*line.pop("flags"), *flags.get(name, [])])
+        direction = line.pop("direction", None)
+        if direction is not None:
+            directions[name] = direction
         lines.append({"layer": name, "what": what, **line})
         if spectrum is not None:
             kept[name] = spectrum
-    return LayerReport(pd.DataFrame(lines), kept)
+    return LayerReport(pd.DataFrame(lines), kept, directions)
 
 
 def _line(rows: Rows, plan: _Plan) -> tuple[dict, Spectrum | None]:
@@ -303,6 +313,7 @@ def _law(rows: Rows, total, spectrum: Spectrum, resolved: int, plan: _Plan, flag
     n_effective, finished = exponents.effective_rows(scores, n, rows.grouped)
     said = {"n_effective": n_effective}
     flags += [] if finished else ["rows depend on each other for longer than is seen"]
+    said |= _smoothest(pieces, vectors)
     said |= _shuffled(np.concatenate(pieces), plan.seed)
     said |= _moments(np.concatenate(pieces), n_effective / n, plan)
     try:
@@ -319,7 +330,7 @@ def _law(rows: Rows, total, spectrum: Spectrum, resolved: int, plan: _Plan, flag
     ranks = vectors[:, first - 1 : last]
     shifts = [block.mean.cpu().numpy() - mean for block in rows.blocks]
     counts = np.array([block.count for block in rows.blocks], dtype=float)
-    along = np.array([((block.scatter.cpu().numpy() @ ranks) * ranks).sum(0) for block in rows.blocks])
+    along = np.array([((block.sums.scatter.cpu().numpy() @ ranks) * ranks).sum(0) for block in rows.blocks])
     along += counts[:, None] * np.array([(shift @ ranks) ** 2 for shift in shifts])
     try:
         found = exponents.block_exponent(spectrum, along, counts, n_effective, first, last)
@@ -363,6 +374,33 @@ def _moments(rows: np.ndarray, share: float, plan: _Plan) -> dict:
     except ValueError:
         return {}
     return {"misfit": law.misfit, "moments_exponent": law.exponent}
+
+
+def _smoothest(pieces: list[np.ndarray], vectors: np.ndarray) -> dict:
+    """Roughness of neighbouring rows, and the direction of least roughness, chosen and judged on different pieces.
+
+    It is sought among the leading eigenvectors, so many that each has 20 rows of the choosing half.
+    """
+    pieces = [piece for piece in pieces if len(piece) >= 2]
+    if len(pieces) < 2:
+        return {}
+    scatters, covariances = [], []
+    for half in (pieces[::2], pieces[1::2]):
+        k = max(1, min(vectors.shape[1], sum(map(len, pieces[::2])) // 20))
+        scores = [piece @ vectors[:, :k] for piece in half]
+        steps, every = np.concatenate([np.diff(part, axis=0) for part in scores]), np.concatenate(scores)
+        scatters.append(steps.T @ steps / len(steps))
+        covariances.append(np.cov(every.T, bias=True).reshape(k, k))
+    steps = np.concatenate([np.diff(piece, axis=0) for piece in pieces])
+    size = np.concatenate(pieces).var(0).sum()
+    try:
+        chosen = linalg.eigh(scatters[0], covariances[0], subset_by_index=(0, 0))[1]
+        held = float(traces.roughness(scatters[1], covariances[1], chosen)[0])
+    except (linalg.LinAlgError, ValueError):  # directions that hardly vary
+        return {}
+    direction = vectors[:, : len(chosen)] @ chosen[:, 0]
+    found = {"neighbours": float((steps**2).sum(1).mean() / (2 * size)), "smoothest": held}
+    return found | {"direction": direction / np.linalg.norm(direction)}
 
 
 def _shuffled(rows: np.ndarray, seed: int) -> dict:
