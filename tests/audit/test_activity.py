@@ -118,6 +118,24 @@ def test_roughness_stands_beside_the_threshold(exponent, answer, quick):
     assert np.isnan(one({"x": planted(600)}, paths={"x": np.ones((5, 150))})["roughness"])
 
 
+def test_the_smoothest_direction_is_found_and_judged_on_other_rows(quick):
+    """One slow unit among fast ones: its roughness is 1 - rho; without it, in random order, there is none."""
+    rng = np.random.default_rng(9)
+    slow = np.zeros(4001)
+    for t in range(1, 4001):
+        slow[t] = 0.95 * slow[t - 1] + np.sqrt(1 - 0.95**2) * rng.standard_normal()
+    rows = 0.3 * rng.standard_normal((4000, 30))
+    rows[:, 4] = slow[1:]
+    report = audit.layers({"x": rows}, simulations=0)
+    line, direction = report.table.iloc[0], report.directions["x"]
+    assert abs(direction[4]) > 0.98 and line["smoothest"] == pytest.approx(0.05, abs=0.02)
+    assert line["neighbours"] == pytest.approx(((29 * 0.09) + 0.05) / (29 * 0.09 + 1), abs=0.03)
+    mixed = one({"x": rng.permutation(rows)})
+    assert 0.9 < mixed["smoothest"] < 1.1 and mixed["neighbours"] == pytest.approx(1, abs=0.05)
+    assert json.loads(report.to_json())["smoothest"]["x"][4] == pytest.approx(direction[4])
+    assert np.isnan(one({"x": rows.reshape(200, 20, 30)[:, :1]})["smoothest"])  # groups of one row have no neighbours
+
+
 class Classifier(nn.Module):
     def __init__(self):
         super().__init__()

@@ -267,6 +267,87 @@ def test_what_passes_is_copied_before_it_is_changed_in_place():
     assert bool((found["0"] < 0).any()) and torch.equal(found["0"].relu(), found["1"])
 
 
+class Cell(nn.Module):
+    """A recurrent network by hand: one cell that runs once for each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell, self.out = nn.Linear(5 + 7, 7), nn.Linear(7, 2)
+
+    def forward(self, x):
+        state, states = x.new_zeros(len(x), 7), []
+        for step in x.unbind(1):
+            state = self.cell(torch.cat([step, state], 1)).tanh()
+            states.append(state)
+        return self.out(torch.stack(states, 1))
+
+
+def test_the_runs_of_one_module_are_positions():
+    model, x = Cell(), torch.randn(4, 6, 5, generator=torch.Generator().manual_seed(0))
+    (found,) = hooks.activity(model, [(x, torch.zeros(4))], ["cell", "out"])  # a loader's (inputs, labels)
+    assert found.position["cell"].tolist() == [*range(6)] * 4 and found["cell"].shape == (24, 7)
+    with torch.no_grad():
+        torch.testing.assert_close(model.out(found["cell"].tanh()), model(x).flatten(0, 1))
+
+
+def test_patterns_go_by_parts():
+    model = build("llama")
+    assert list(hooks.find(model, "model.layers.*")) == [f"model.layers.{k}" for k in range(3)]
+    assert list(hooks.find(model, "model.layers.?.mlp")) == [f"model.layers.{k}.mlp" for k in range(3)]
+    assert list(hooks.find(model, "*")) == list(hooks.places(model))
+    plain = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.Dropout()), nn.ReLU())
+    assert list(hooks.find(plain, "*")) == ["0.0", "1"] and list(hooks.find(plain, "0.*")) == ["0.0", "0.1"]
+
+
+@torch.no_grad()
+def test_channels_are_found_where_they_are():
+    """ConvNeXt turns its maps over: depthwise convolutions have channels first, norms and linear maps last."""
+    with torch.random.fork_rng():
+        torch.random.manual_seed(0)
+        settings = [
+            torchvision.models.convnext.CNBlockConfig(8, 16, 1),
+            torchvision.models.convnext.CNBlockConfig(16, None, 1),
+        ]
+        model = torchvision.models.ConvNeXt(settings, num_classes=3).eval()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    block = model.features[1][0].block
+    stem = model.features[0](images)
+    inner = block[4](block[:4](stem))
+    layers = {"features.0": stem, "features.1.0.block.0": block[0](stem), "features.1.0": model.features[1](stem)}
+    (found,) = hooks.activity(model, [images], [*layers, "features.1.0.block.4", "features.2.0"], maps="channel")
+    for layer, value in layers.items():
+        torch.testing.assert_close(found[layer], value.movedim(1, -1).flatten(0, 2), **CLOSE)
+    torch.testing.assert_close(found["features.1.0.block.4"], inner.flatten(0, 2), **CLOSE)  # a GELU of [n, h, w, c]
+    assert found["features.2.0"].shape[1] == 8  # a norm of maps with their channels first
+
+
+def test_a_convolution_along_time_has_its_channels_as_units():
+    model, x = nn.Sequential(nn.Conv1d(3, 7, 2), nn.ReLU()), torch.randn(4, 3, 9)
+    (found,) = hooks.activity(model, [x], "*")
+    torch.testing.assert_close(found["1"], model(x).detach().movedim(1, 2).flatten(0, 1))
+    assert found.position["0"].tolist() == [*range(8)] * 4
+
+
+def test_the_model_s_own_mode_may_be_kept():
+    model = nn.Sequential(nn.Linear(3, 30), nn.BatchNorm1d(30), nn.Dropout(0.5))
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    before = copy.deepcopy(model.state_dict())
+    (found,) = hooks.activity(model, [x], ["1", "2"], mode=None)
+    assert float(found["1"].mean(0).abs().max()) < 1e-6 and 0.3 < float((found["2"] == 0).float().mean()) < 0.7
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()) and model.training
+    (quiet,) = hooks.activity(model, [x], ["2"])
+    assert not bool((quiet["2"] == 0).any())
+
+
+def test_an_outline_is_in_order_of_time():
+    model, x = nn.Sequential(nn.Linear(3, 5), nn.Sequential(nn.ReLU(), nn.Flatten(0))), torch.randn(4, 3)
+    places = [("0", "input"), ("0", "output"), ("1", "input"), ("1.0", "input"), ("1.0", "output")]
+    places += [("1.1", "input"), ("1.1", "output"), ("1", "output")]
+    found = hooks.outline(model, x)
+    assert list(found) == places and found[hooks.Place("0", "output")] == (4, 5) and list(found.values())[-1] == (20,)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
 def test_sums_are_those_of_all_rows_together():
     model, batches = build("gpt2"), batches_of("gpt2")
     sums = hooks.covariance_sums(hooks.activity(model, batches, ["residual.2", "neurons.1"]), first=1)

@@ -5,6 +5,9 @@ stay consecutive, equal in size and much longer than what rows remember; of the 
 dropped. No block begins within a group (a text, a photograph).
 """
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -18,12 +21,45 @@ PIECE = 512  # neighbouring rows that are kept at most
 HELD = 4096  # rows that are summed together at most
 
 
+class Block(NamedTuple):
+    """The sums of some rows, with half of their symmetric scatter: exact, in half the memory."""
+
+    count: int
+    mean: torch.Tensor
+    triangle: torch.Tensor
+
+    @classmethod
+    def of(cls, sums: CovarianceSums) -> "Block":
+        """The half of these sums."""
+        return cls(sums.count, sums.mean, sums.scatter[_upper(len(sums.mean), sums.mean.device)])
+
+    @property
+    def sums(self) -> CovarianceSums:
+        """The whole sums."""
+        m = len(self.mean)
+        scatter = self.triangle.new_empty(m, m)
+        rows, columns = _upper(m, self.mean.device)
+        scatter[rows, columns] = scatter[columns, rows] = self.triangle
+        return CovarianceSums(self.count, self.mean, scatter)
+
+    def merge(self, other: "Block") -> "Block":
+        """The sums of both."""
+        return Block.of(self.sums.merge(other.sums))
+
+
+@lru_cache(maxsize=4)
+def _upper(n: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    rows, columns = torch.triu_indices(n, n, device=device)
+    return rows, columns
+
+
 class Rows:
     """Sums and samples of the rows of one layer."""
 
-    def __init__(self, name: str):
-        self.name, self.units, self.dtype, self.grouped = name, None, None, False
-        self.blocks: list[CovarianceSums] = []
+    def __init__(self, name: str, dtype: torch.dtype | None = None):
+        """dtype: in which the rows were computed, unless it is that in which they come."""
+        self.name, self.units, self.dtype, self.grouped = name, None, dtype, False
+        self.blocks: list[Block] = []
         self.size, self.stride, self.n_pieces = SMALLEST, 1, 0
         self._pieces: list[list[torch.Tensor]] = []
         self._open, self._held, self._n_held, self._fresh = None, [], 0, True
@@ -78,7 +114,7 @@ class Rows:
 
     def _check(self, rows: torch.Tensor) -> None:
         if self.units is None:
-            self.units, self.dtype = rows.shape[1], rows.dtype
+            self.units, self.dtype = rows.shape[1], self.dtype or rows.dtype
             check(self.units >= 1, f"{self.name}: units", self.units, "at least 1")
         allowed = f"{self.units}, as in the first batch"
         check(rows.shape[1] == self.units, f"{self.name}: units of a batch", rows.shape[1], allowed)
@@ -122,16 +158,16 @@ class Rows:
 
     def _close(self) -> None:
         self._flush()
-        self.blocks.append(self._open)
+        self.blocks.append(Block.of(self._open))
         self._open, self._fresh = None, True
         if len(self.blocks) == 2 * BLOCKS:
             self.blocks = [one.merge(other) for one, other in zip(self.blocks[::2], self.blocks[1::2], strict=True)]
             self.size *= 2
 
 
-def merged(blocks: list[CovarianceSums]) -> CovarianceSums:
+def merged(blocks: list[Block]) -> CovarianceSums:
     """The sums of several blocks together."""
-    total = blocks[0]
+    total = blocks[0].sums
     for block in blocks[1:]:
-        total = total.merge(block)
+        total = total.merge(block.sums)
     return total

@@ -16,12 +16,13 @@ from scipy import linalg
 from torch import nn
 
 from polysemanticity import projections, spectra
-from polysemanticity.audit import exponents, reports, sources, watching
+from polysemanticity.audit import artefacts, exponents, reports, sources
 from polysemanticity.audit.accumulate import BLOCKS, Rows, merged
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
+from polysemanticity.networks import hooks
 from polysemanticity.networks.probing import FLOOR
-from polysemanticity.projections import smoothness
+from polysemanticity.projections import smoothness, traces
 from polysemanticity.spectra import Spectrum, broken_law, moments
 
 LOUD = 5.0  # an outlier unit's root mean square, in medians of the units'
@@ -30,7 +31,8 @@ MOMENT_ROWS = 256  # rows at most that the unbiased moments are taken of
 COLUMNS = (
     *("n", "n_effective", "units", "dtype", "variation", "exponent", "stderr", "low", "high", "first", "last"),
     *("bent", "head", "tail", "break", "misfit", "moments_exponent", "participation", "effective_rank", "outliers"),
-    *("dead_units", "shuffled_exponent", "shuffled_participation", "roughness", "threshold", "smooth", "flags"),
+    *("dead_units", "shuffled_exponent", "shuffled_participation", "neighbours", "smoothest"),
+    *("roughness", "threshold", "smooth", "flags"),
 )
 SHOWN = ("layer", "n", "n_effective", "units", "exponent", "interval", "law", "participation", "flags")
 
@@ -55,14 +57,17 @@ class LayerReport:
     moments against one law over all ranks; participation and effective_rank of the spectrum; outliers: units above 5
     times the median's root mean square; dead_units: those that vary by rounding only; variation: relative to the
     activity's size; shuffled_...: after every unit's rows were shuffled by themselves, so that only unequal variances
-    and chance are left; roughness along paths, the threshold 1 + 2/d beside it, and whether the interval of the
+    and chance are left; neighbours: roughness of neighbouring rows (1 where their order says nothing), smoothest: that
+    of the smoothest direction among the leading ones, on rows that did not choose it; roughness along paths, the
+    threshold 1 + 2/d beside it, and whether the interval of the
     exponent lies above (smooth), below (rough) or across it (unclear); flags: what should make one doubt. NaN where a
     layer has too few rows, is too narrow, or does not vary by more than rounding.
-    spectra: of the measured layers, by name.
+    spectra: of the measured layers, by name. directions: their smoothest direction [unit], of length 1.
     """
 
     table: pd.DataFrame
     spectra: dict[str, Spectrum] = field(repr=False)
+    directions: dict[str, np.ndarray] = field(repr=False, default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table."""
@@ -71,7 +76,8 @@ class LayerReport:
     def to_json(self) -> str:
         """Return table and spectra as JSON; NaN is null."""
         eigenvalues = {name: spectrum.eigenvalues for name, spectrum in self.spectra.items()}
-        return reports.json_text({"layers": self.table.to_dict("records"), "eigenvalues": eigenvalues})
+        content = {"layers": self.table.to_dict("records"), "eigenvalues": eigenvalues, "smoothest": self.directions}
+        return reports.json_text(content)
 
     def plot(self):
         """Return a figure: the spectra, and exponents with their intervals by layer, with the controls."""
@@ -100,12 +106,13 @@ def layers(
 ) -> LayerReport:
     """Return a report of every layer's spectrum, with intervals that allow for rows that depend on each other.
 
-    model: a torch module, with `batches` of its inputs (`audit.watching` says which) and the pattern `layers` of
-    modules' names; or activity itself, without batches: a dictionary of arrays [..., unit] or of iterables of such
-    batches, an iterable of dictionaries, paths of safetensors or npz files. Rows of one group (text, photograph) depend
-    on each other: along the first axis of activity with three axes or more each entry is a group; groups: a label for
-    each entry of the first axis, of whole arrays or of all batches of a module, says otherwise. Rows without groups are
-    taken to be in the order of time, where there may be one. paths: activity along paths of stimuli, [point, unit] or
+    model: a torch module, with `batches` of its inputs (as for `networks.hooks.activity`) and the names or patterns
+    `layers` of its places; or activity itself, without batches: a dictionary of arrays [..., unit] or of iterables of
+    such batches, an iterable of dictionaries, paths of safetensors or npz files. Rows of one group (text, photograph)
+    depend on each other: along the first axis of activity with three axes or more each entry is a group; groups: a
+    label for each entry of the first axis, of whole arrays or of all batches of a module, says otherwise. Rows without
+    groups are taken to be in the order of time, where there may be one. paths: activity along paths of stimuli, [point,
+    unit] or
     [path, point, unit] by layer, or for a module batches each of which is a path (closed: back to its start); dimension
     of the stimuli. untrained: a function that returns the module without its training. simulations: of the moments'
     scatter, 0 leaves them out. memory: gigabytes that sums may take. Raises ValueError for anything that is none of
@@ -130,14 +137,15 @@ def layers(
     if untrained is None:
         return report
     control = _of_module(untrained(), batches, layers, groups, paths, memory, plan, "control")
-    return LayerReport(pd.concat([report.table, control.table], ignore_index=True), report.spectra)
+    table = pd.concat([report.table, control.table], ignore_index=True)
+    return LayerReport(table, report.spectra, report.directions)
 
 
 # ------------------------------------------------------------ rows from what was given
 
 
-def _of_arrays(source, groups) -> Iterator[tuple[str, torch.Tensor, np.ndarray | None]]:
-    """Every part of every layer's activity: name, rows, group of each row."""
+def _of_arrays(source, groups) -> Iterator[tuple]:
+    """Every part of every layer's activity: name, rows, group of each row, type."""
     whole = isinstance(source, Mapping)
     check(groups is None or whole, "groups", type(groups).__name__, "none, as activity comes in batches")
     offsets: dict[str, int] = {}
@@ -150,7 +158,7 @@ def _of_arrays(source, groups) -> Iterator[tuple[str, torch.Tensor, np.ndarray |
                 offset = offsets.get(name, 0)
                 offsets[name] = offset + int(place[-1]) + 1
                 place = place + offset
-            yield name, rows, place
+            yield name, rows, place, rows.dtype
 
 
 def _by_group(rows: torch.Tensor, groups: np.ndarray, name: str):
@@ -162,45 +170,38 @@ def _by_group(rows: torch.Tensor, groups: np.ndarray, name: str):
     return rows[torch.from_numpy(order)], labels[order]
 
 
-def _of_outputs(model, batches, names, groups) -> Iterator[tuple[str, torch.Tensor, np.ndarray | None]]:
-    """As `_of_arrays`, of a module's layers."""
-    modules, offset = dict(model.named_modules()), 0
-    labels = None if groups is None else np.asarray(groups)
-    if labels is not None:
-        alike = labels.ndim == 1 and len(np.unique(labels)) == (labels[1:] != labels[:-1]).sum() + 1
-        check(alike, "groups", f"{labels.shape} labels", "one for each input, equal ones side by side")
-    for outputs, batch in watching.run(model, batches, names):
-        size = 0
-        for name, calls in outputs.items():
-            for output in calls:
-                if output is None or not output.is_floating_point() or output.ndim < 2:
-                    continue
-                kept = watching.mask_of(batch, output)
-                size = max(size, len(output))
-                last = watching.units_last(output, modules[name])
-                rows, place = sources.rows_of(last, name)
-                if labels is not None:
-                    fits = offset + len(output) <= len(labels)
-                    check(fits, "groups", f"{len(labels)} labels", "one for each input of all batches")
-                    place = np.repeat(labels[offset : offset + len(output)], len(rows) // len(output))
-                elif place is not None:
-                    place = place + offset
-                if kept is not None:
-                    chosen = kept.reshape(-1)
-                    rows, place = rows[chosen], None if place is None else place[chosen.cpu().numpy()]
-                yield name, rows, place
-        offset += size
+def _of_outputs(model, batches, names, labels: np.ndarray | None) -> Iterator[tuple]:
+    """As `_of_arrays`, of a module's layers, with the type that each was computed in."""
+    for activity in hooks.activity(model, batches, names, maps="channel", mode=None):
+        for name, rows in activity.items():
+            group = activity.group[name].cpu().numpy()
+            if labels is not None:
+                fits = len(group) == 0 or group.max() < len(labels)
+                check(bool(fits), "groups", f"{len(labels)} labels", "one for each input of all batches")
+                group = labels[group]
+            elif len(np.unique(group)) == len(group):
+                group = None  # one row of each input: their order may be one of time
+            yield name, rows, group, activity.dtype[name]
+
+
+def _side_by_side(groups) -> np.ndarray | None:
+    if groups is None:
+        return None
+    labels = np.asarray(groups)
+    alike = labels.ndim == 1 and len(np.unique(labels)) == (labels[1:] != labels[:-1]).sum() + 1
+    check(alike, "groups", f"{labels.shape} labels", "one for each input, equal ones side by side")
+    return labels
 
 
 def _gathered(parts, memory: float) -> dict[str, Rows]:
     found: dict[str, Rows] = {}
-    for name, rows, place in parts:
+    for name, rows, place, kind in parts:
         if name not in found:
             widths = [layer.units for layer in found.values()] + [rows.shape[1]]
-            needed = sum(8e-9 * (2 * BLOCKS + 2) * width**2 for width in widths)
+            needed = sum(8e-9 * (BLOCKS + 2) * width**2 for width in widths)
             allowed = f"at least {needed:.2g} for {len(widths)} layers of up to {max(widths)} units, or fewer layers"
             check(needed <= memory, "memory", memory, allowed)
-        found.setdefault(name, Rows(name)).add(rows, place)
+        found.setdefault(name, Rows(name, kind)).add(rows, place)
     for layer in found.values():
         layer.finish()
     check(len(found) > 0, "model", "no activity", "at least one layer with at least 2 axes")
@@ -209,39 +210,39 @@ def _gathered(parts, memory: float) -> dict[str, Rows]:
 
 def _of_module(model, batches, pattern, groups, paths, memory, plan: _Plan, what: str) -> LayerReport:
     check(isinstance(model, nn.Module), "untrained", type(model).__name__, "a function that returns a module")
-    names = watching.chosen(model, pattern)
+    wanted = hooks.find(model, pattern)
     single = isinstance(batches, torch.Tensor | Mapping)
     stream = iter([batches] if single else batches)
     first = next(stream, None)
     check(first is not None, "batches", "no batch", "at least one")
-    spoilt = watching.artefacts(model)
-    flags: dict[str, list[str]] = {}
-    if spoilt:
-        so_far: list[str] = []
-        for name in watching.order(model, first):
-            so_far += [spoilt[name]] if name in spoilt else []
-            flags[name] = list(so_far)
-    found = _gathered(_of_outputs(model, itertools.chain([first], stream), names, groups), memory)
+    passed = hooks.outline(model, first, mode=None)
+    if pattern == "*":  # what there is, but for outputs that have no units
+        wanted = {name: place for name, place in wanted.items() if len(passed.get(place) or ()) >= 2}
+        check(bool(wanted), "layers", pattern, "a pattern of layers with outputs [n, ..., unit]")
+    names, labels = list(wanted), _side_by_side(groups)
+    found = _gathered(_of_outputs(model, itertools.chain([first], stream), names, labels), memory)
     rough = {}
     if paths is not None:
-        listed = [paths] if isinstance(paths, torch.Tensor | Mapping) else paths
-        points = watching.run(model, listed, names)
-        rough = _roughness_of(_walked(points), plan.closed)
-    return _report({name: found[name] for name in names if name in found}, flags, rough, plan, what)
+        rough = _roughness_of(_walked(model, paths, names), plan.closed)
+    found = {name: found[name] for name in names if name in found}
+    return _report(found, artefacts.spoilt(model, passed, wanted), rough, plan, what)
 
 
-def _walked(runs) -> Iterator[tuple[str, torch.Tensor, None]]:
-    for outputs, _ in runs:
-        for name, calls in outputs.items():
-            for output in calls:
-                if output is not None and output.is_floating_point() and output.ndim >= 2:
-                    yield name, output.flatten(1), None
+def _walked(model, paths, names) -> Iterator[tuple]:
+    """Activity [point, unit] along the paths that are a batch each; all positions of a point are its units."""
+    for activity in hooks.activity(model, paths, names, maps="flattened", mode=None):
+        for name, rows in activity.items():
+            group = activity.group[name]
+            points = len(torch.unique(group))
+            alike = len(rows) % points == 0 and bool((torch.bincount(group - group.min()) == len(rows) // points).all())
+            check(alike, "paths", f"points of different length in {name}", "points of equal length")
+            yield name, rows.reshape(points, -1), None, rows.dtype
 
 
 def _roughness_of(parts, closed: bool) -> dict[str, float]:
     """Mean roughness of the paths of every layer; NaN where one never moves."""
     found: dict[str, list[float]] = {}
-    for name, rows, place in parts:
+    for name, rows, place, _ in parts:
         points = rows.detach().double().cpu().numpy()
         for path in [points] if place is None else np.split(points, np.flatnonzero(np.diff(place)) + 1):
             check(len(path) >= 3, "paths", f"{len(path)} points in {name}", "paths of at least 3 points")
@@ -254,15 +255,18 @@ def _roughness_of(parts, closed: bool) -> dict[str, float]:
 
 
 def _report(found: dict[str, Rows], flags, rough, plan: _Plan, what: str) -> LayerReport:
-    lines, kept = [], {}
-    for name, rows in found.items():
-        line, spectrum = _line(rows, plan)
+    lines, kept, directions = [], {}, {}
+    for name in list(found):  # each layer's sums go when it is told
+        line, spectrum = _line(found.pop(name), plan)
         line["roughness"] = rough.get(name, np.nan)
         line["flags"] = "; ".join([*line.pop("flags"), *flags.get(name, [])])
+        direction = line.pop("direction", None)
+        if direction is not None:
+            directions[name] = direction
         lines.append({"layer": name, "what": what, **line})
         if spectrum is not None:
             kept[name] = spectrum
-    return LayerReport(pd.DataFrame(lines), kept)
+    return LayerReport(pd.DataFrame(lines), kept, directions)
 
 
 def _line(rows: Rows, plan: _Plan) -> tuple[dict, Spectrum | None]:
@@ -309,6 +313,7 @@ def _law(rows: Rows, total, spectrum: Spectrum, resolved: int, plan: _Plan, flag
     n_effective, finished = exponents.effective_rows(scores, n, rows.grouped)
     said = {"n_effective": n_effective}
     flags += [] if finished else ["rows depend on each other for longer than is seen"]
+    said |= _smoothest(pieces, vectors)
     said |= _shuffled(np.concatenate(pieces), plan.seed)
     said |= _moments(np.concatenate(pieces), n_effective / n, plan)
     try:
@@ -325,7 +330,7 @@ def _law(rows: Rows, total, spectrum: Spectrum, resolved: int, plan: _Plan, flag
     ranks = vectors[:, first - 1 : last]
     shifts = [block.mean.cpu().numpy() - mean for block in rows.blocks]
     counts = np.array([block.count for block in rows.blocks], dtype=float)
-    along = np.array([((block.scatter.cpu().numpy() @ ranks) * ranks).sum(0) for block in rows.blocks])
+    along = np.array([((block.sums.scatter.cpu().numpy() @ ranks) * ranks).sum(0) for block in rows.blocks])
     along += counts[:, None] * np.array([(shift @ ranks) ** 2 for shift in shifts])
     try:
         found = exponents.block_exponent(spectrum, along, counts, n_effective, first, last)
@@ -369,6 +374,33 @@ def _moments(rows: np.ndarray, share: float, plan: _Plan) -> dict:
     except ValueError:
         return {}
     return {"misfit": law.misfit, "moments_exponent": law.exponent}
+
+
+def _smoothest(pieces: list[np.ndarray], vectors: np.ndarray) -> dict:
+    """Roughness of neighbouring rows, and the direction of least roughness, chosen and judged on different pieces.
+
+    It is sought among the leading eigenvectors, so many that each has 20 rows of the choosing half.
+    """
+    pieces = [piece for piece in pieces if len(piece) >= 2]
+    if len(pieces) < 2:
+        return {}
+    scatters, covariances = [], []
+    for half in (pieces[::2], pieces[1::2]):
+        k = max(1, min(vectors.shape[1], sum(map(len, pieces[::2])) // 20))
+        scores = [piece @ vectors[:, :k] for piece in half]
+        steps, every = np.concatenate([np.diff(part, axis=0) for part in scores]), np.concatenate(scores)
+        scatters.append(steps.T @ steps / len(steps))
+        covariances.append(np.cov(every.T, bias=True).reshape(k, k))
+    steps = np.concatenate([np.diff(piece, axis=0) for piece in pieces])
+    size = np.concatenate(pieces).var(0).sum()
+    try:
+        chosen = linalg.eigh(scatters[0], covariances[0], subset_by_index=(0, 0))[1]
+        held = float(traces.roughness(scatters[1], covariances[1], chosen)[0])
+    except (linalg.LinAlgError, ValueError):  # directions that hardly vary
+        return {}
+    direction = vectors[:, : len(chosen)] @ chosen[:, 0]
+    found = {"neighbours": float((steps**2).sum(1).mean() / (2 * size)), "smoothest": held}
+    return found | {"direction": direction / np.linalg.norm(direction)}
 
 
 def _shuffled(rows: np.ndarray, seed: int) -> dict:

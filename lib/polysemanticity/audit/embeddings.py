@@ -15,11 +15,12 @@ from scipy import stats
 
 from polysemanticity import capacity as capacities
 from polysemanticity.audit import nulls, pairs, reports, sources
+from polysemanticity.audit.coactivity import Coactive, overlap
 from polysemanticity.base import streams
 from polysemanticity.base.checks import check
 
 ROWS = 8192  # features that are worked on at a time, in float64
-SHARES = 3  # families of tests among which the level is divided: pairs, features, efficiency
+SHARES = 3  # families of tests among which the level is divided: pairs, features, efficiency; a fourth: co-activity
 SAMPLE = 1000  # directions of the second null whose pairs are counted
 SHOWN = 5  # blocks and features that a printed report names
 
@@ -47,6 +48,8 @@ class CapacityReport:
     predicted: the optimal capacity, where importance and kurtosis were given. A feature of length zero has capacity 0
     and no z. z above 0: more crowded than by chance.
     efficiency, random, spectrum: sum of capacities over D, and its mean and standard deviation under both nulls.
+    coactive: whether features that are active together overlap more (z above 0) or less than others, where co-activity
+    was given; the table then has `coactive_overlap`, each feature's own (1 by chance).
     """
 
     n_features: int
@@ -60,11 +63,17 @@ class CapacityReport:
     spectrum_pairs: float
     blocks: list[Block]
     table: pd.DataFrame = field(repr=False)
+    coactive: Coactive | None = None
+
+    @property
+    def shares(self) -> int:
+        """Among how many families of tests the level is divided."""
+        return SHARES + (self.coactive is not None)
 
     @property
     def z_limit(self) -> float:
-        """Size of a feature's z beyond which chance puts any feature with a probability of level / 3."""
-        return float(stats.norm.isf(self.level / SHARES / 2 / max(int(self.table["z"].notna().sum()), 1)))
+        """Size of a feature's z beyond which chance puts any feature with a probability of level / shares."""
+        return float(stats.norm.isf(self.level / self.shares / 2 / max(int(self.table["z"].notna().sum()), 1)))
 
     @property
     def efficiency_z(self) -> float:
@@ -82,9 +91,13 @@ class CapacityReport:
             number = int((sign * z > self.z_limit).sum())
             if number:
                 found.append(f"{number} feature{'' if number == 1 else 's'} more {many} than by chance")
-        if abs(self.efficiency_z) > stats.norm.isf(self.level / SHARES / 2):
+        single = stats.norm.isf(self.level / self.shares / 2)
+        if abs(self.efficiency_z) > single:
             side = "above" if self.efficiency_z > 0 else "below"
             found.append(f"an efficiency {side} that of random directions")
+        if self.coactive is not None and abs(self.coactive.z) > single:
+            side = "more" if self.coactive.z > 0 else "less"
+            found.append(f"features that are active together overlap {side} than others")
         return found
 
     def to_frame(self) -> pd.DataFrame:
@@ -107,6 +120,8 @@ class CapacityReport:
             "n_pairs": self.n_pairs,
             "spectrum_pairs": self.spectrum_pairs,
             "n_blocks": len(self.blocks),
+            "coactive_z": None if self.coactive is None else self.coactive.z,
+            "coactive_overlap": None if self.coactive is None else self.coactive.overlap,
             "findings": self.findings,
         }
 
@@ -139,6 +154,9 @@ class CapacityReport:
         if "predicted" in self.table:
             agreement = stats.spearmanr(self.table["capacity"], self.table["predicted"]).statistic
             rows.append(("capacity as predicted", f"rank correlation {agreement:.2f}"))
+        if self.coactive is not None:
+            seen = f"{self.coactive.overlap:.2f} of chance  (z = {self.coactive.z:+.1f})"
+            rows.append(("overlap of features active together", seen))
         found = self.findings or ["nothing that random directions would not show"]
         rows += [(f"found at {100 * self.level:g} %" if k == 0 else "", text) for k, text in enumerate(found)]
         return reports.two_columns(rows)
@@ -148,6 +166,7 @@ def weights(
     W,
     importance=None,
     kurtosis=None,
+    coactivity=None,
     *,
     features: str | None = None,
     level: float = 0.05,
@@ -159,6 +178,8 @@ def weights(
     W [feature, dimension]: numpy, torch (any device and type, with or without gradients) or a data frame. Capacity is
     $C_i=|w_i|^4/w_i^TW^TWw_i$ (`capacity.feature_capacity`), from the D x D Gram matrix. importance [feature] and
     kurtosis (a number or [feature]) add the capacities of the optimal allocation (`capacity.optimal_allocation`).
+    coactivity [feature, feature], dense or sparse: how often two are active together, adds whether such pairs overlap
+    more or less than others (`audit.coactivity`).
     features: "rows" or "columns"; unless given, W must have as many rows as columns or more, as a transposed embedding
     would be reported without complaint. level: probability of any finding in random directions. cosine: above which
     two features are a pair; the calibrated one unless given. seed: draws the directions of the second null. Raises
@@ -178,7 +199,8 @@ def weights(
     random = nulls.random_directions(squared[used], interference[used], dims)
     spectrum = np.linalg.eigvalsh(gram)[::-1].clip(min=0)
     matched, drawn = nulls.same_spectrum(squared[used], interference[used], spectrum, streams.rng(seed, "directions"))
-    limit = pairs.calibrated_cosine(int(used.sum()), dims, level / SHARES) if cosine is None else float(cosine)
+    shares = SHARES + (coactivity is not None)
+    limit = pairs.calibrated_cosine(int(used.sum()), dims, level / shares) if cosine is None else float(cosine)
     check(0 < limit < 1, "cosine", limit, "in (0, 1)")
     found = pairs.above(units, limit)
     sampled = ((np.abs(drawn[:SAMPLE] @ drawn[:SAMPLE].T) > limit).sum() - SAMPLE) / SAMPLE / (SAMPLE - 1)
@@ -190,10 +212,13 @@ def weights(
     table = table.assign(partner=found.partner, cosine=found.cosine, degree=found.degree, block=found.block)
     if importance is not None or kurtosis is not None:
         table["predicted"] = _predicted(importance, kurtosis, n, dims)
+    coactive = None if coactivity is None else overlap(units, coactivity, used)
+    if coactive is not None:
+        table["coactive_overlap"] = coactive.by_feature
     return CapacityReport(
         n, dims, level, float(capacity.sum() / dims), random.efficiency, matched.efficiency, limit, found.number,
         float(max(sampled, 0.0) * used.sum() * (used.sum() - 1) / 2),
-        _blocks(units, lengths, found.block), table,
+        _blocks(units, lengths, found.block), table, coactive,
     )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ Layers of a transformer, k = 1 … blocks from first to last, found from the att
 - `neurons.k` are the MLP's hidden units after their nonlinearity, what its last matrix multiplies; of a gated MLP
   act(gate) · up.
 
-Any other module's output is a layer by its dotted name, in convolutional networks for example. Networks run in eval
-mode without gradient; where the layers lie within a transformers model's body its head does not run.
+Any other module's output is a layer by its dotted name, in convolutional networks for example. Networks run without
+gradient; where the layers lie within a transformers model's body its head does not run.
 """
 
 import contextlib
@@ -40,6 +40,9 @@ FINAL_NORMS = (
 )  # applied to the stream after the last block
 KINDS = ("residual", "attention", "neurons", "mlp", "final")  # of a transformer's layers
 MAPS = ("flattened", "channel", "pooled", "location")
+CHANNELS_FIRST = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
+UNITS_LAST = (nn.Linear, nn.LayerNorm, nn.RMSNorm, nn.Embedding, nn.RNNBase)
+SILENT = (nn.Identity, nn.modules.dropout._DropoutNd)  # no layers of their own
 TOLERANCE = 1e-3  # of what a block adds, by which attention and MLP may miss it
 
 
@@ -89,13 +92,14 @@ class Activity(dict):
 
     `group` and `position` tell for each layer's rows [rows] of which group they are (the batch's `groups`, else
     sequences numbered through the stream) and where in their sequence, counted from its first token that is not padding
-    (0 where a sequence has one row).
+    (0 where a sequence has one row); `dtype` in which type a layer was computed.
     """
 
     def __init__(self):
         super().__init__()
         self.group: dict[str, Tensor] = {}
         self.position: dict[str, Tensor] = {}
+        self.dtype: dict[str, torch.dtype] = {}
 
 
 def stack(model: nn.Module) -> Stack:
@@ -169,9 +173,13 @@ def places(model: nn.Module) -> dict[str, Place]:
 def find(model: nn.Module, layers: str | Sequence[str]) -> dict[str, Place]:
     """Return the places of layers: names or patterns such as `residual.*`, or a module's dotted name.
 
-    A pattern that fits none of `places` is tried on the dotted names of modules.
+    The parts of a pattern between dots are matched one by one: `model.layers.*` are the blocks, not what is in them. A
+    pattern that fits none of `places` is tried on the dotted names of modules. `*` alone is all of a transformer's
+    places, of another network all modules without modules of their own but dropout.
     Raises ValueError for one that fits nothing, and as `places` does.
     """
+    several = isinstance(layers, list | tuple | set) and all(isinstance(pattern, str) for pattern in layers)
+    check(isinstance(layers, str) or several, "layers", layers, "a name or pattern, or a list of several")
     patterns = [layers] if isinstance(layers, str) else list(layers)
     check(bool(patterns), "layers", layers, "at least one name or pattern")
     modules = {name: Place(name, "output") for name, _ in model.named_modules() if name}
@@ -180,13 +188,30 @@ def find(model: nn.Module, layers: str | Sequence[str]) -> dict[str, Place]:
     found: dict[str, Place] = {}
     for pattern in patterns:
         here = {pattern: modules[pattern]} if pattern in exact else {}
-        here = here or {name: place for name, place in known.items() if fnmatch.fnmatchcase(name, pattern)}
-        here = here or {name: place for name, place in modules.items() if fnmatch.fnmatchcase(name, pattern)}
+        here = here or (_all(model, known) if pattern == "*" else {})
+        here = here or _fitting(pattern, known) or _fitting(pattern, modules)
         if not here and pattern.partition(".")[0] in KINDS:
             stack(model)  # says that there are no blocks of a known kind
         check(bool(here), "layers", pattern, f"a name or pattern of {_listed(known)}, or a module's dotted name")
         found |= here
     return found
+
+
+def _all(model: nn.Module, known: Mapping[str, Place]) -> dict[str, Place]:
+    if _stacks(model):
+        return dict(known)
+    modules = dict(model.named_modules())
+    leaves = {name for name in known if not modules[name]._modules and not isinstance(modules[name], SILENT)}
+    return {name: place for name, place in known.items() if name in leaves}
+
+
+def _fitting(pattern: str, names: Mapping[str, Place]) -> dict[str, Place]:
+    wanted = pattern.split(".")
+    parts = {name: name.split(".") for name in names}
+    alike = {
+        name for name, has in parts.items() if len(has) == len(wanted) and all(map(fnmatch.fnmatchcase, has, wanted))
+    }
+    return {name: place for name, place in names.items() if name in alike}
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -196,16 +221,22 @@ def _listed(names: Iterable[str]) -> str:
 
 def activity(
     model: nn.Module,
-    batches: Iterable[Tensor | Mapping[str, Tensor]],
+    batches: Iterable[Tensor | Mapping[str, Tensor] | Sequence],
     layers: str | Sequence[str] = "residual.*",
     *,
     maps: str = "flattened",
+    mode: str | None = "eval",
 ) -> Iterator[Activity]:
     """Yield each batch's activity of layers (names and patterns as in `find`); one batch is held at a time.
 
     A batch is a tensor, the model's only argument, or a mapping of its arguments as tokenizers return it, `groups` [n]
-    added where wished. Of outputs [n, T, unit] each position is a row, padding (by `attention_mask`) left out; of
-    [n, unit] each of the n. Maps [n, channel, height, width] are read as `maps` says, one of `spectra.views`.
+    added where wished, or a tuple whose first entry is one of these, as data loaders yield it. Of outputs [n, T, unit]
+    each position is a row, padding (by `attention_mask`) left out; of [n, unit] each of the n. Maps [n, channel,
+    height, width] are read as `maps` says, one of `spectra.views`; whether channels are first or last is taken from
+    the linear maps, convolutions and norms on the way. Several runs of one module in a pass, as of a recurrent cell,
+    follow each other as positions; of maps, or where shapes differ, the last is taken.
+    mode: as in `resnet_vae.in_mode` without noise of its own, or None for the model's own, with dropout where it is on;
+    running statistics stay as they are.
     A batch that is too large for the device is halved (`networks.memory`).
     In the first batch it is compared that a transformer's blocks add up: stream, attention and MLP to the next stream.
     Raises ValueError for layers that are not there or not run, outputs of another shape, a block that does more than
@@ -216,11 +247,13 @@ def activity(
     for layer, place in wanted.items():
         batch_first = getattr(model.get_submodule(place.module), "batch_first", True)
         check(batch_first, f"batch_first of {layer}", batch_first, "True: sequences along the first axis")
-    return _activity(model, batches, wanted, maps)
+    one = isinstance(batches, Tensor | Mapping)
+    check(one or isinstance(batches, Iterable), "batches", type(batches).__name__, "an iterable of batches")
+    return _activity(model, [batches] if one else batches, wanted, maps, mode)
 
 
 @torch.no_grad()
-def _activity(model, batches, wanted, maps):
+def _activity(model, batches, wanted, maps, mode):
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     to_check = _parts_to_check(model, wanted)
     body = _body(model, [*wanted.values(), *to_check.values()])
@@ -229,8 +262,10 @@ def _activity(model, batches, wanted, maps):
     def rows_of(batch) -> Activity:
         nonlocal to_check, sequences
         arguments, mask, group = _arguments(body, batch, device)
-        with in_mode(model, "eval"), runtime.exact(str(device)), _recorded(model, wanted | to_check) as seen:
+        with _in_mode(model, mode), runtime.exact(str(device)), _recorded(model, wanted | to_check) as runs:
             body(*arguments.pop("", ()), **arguments)
+        seen = {layer: _joined(found) for layer, found in runs.items()}
+        runs.clear()
         missing = [layer for layer in wanted if layer not in seen]
         check(not missing, "layers", missing, "layers that a forward pass runs through")
         if to_check:
@@ -242,8 +277,66 @@ def _activity(model, batches, wanted, maps):
         sequences += size
         return _rows(seen, wanted, mask, group, maps)
 
-    for batch in batches:
-        yield from memory.whole_or_halves(rows_of, batch)
+    for batch in map(_without_labels, batches):
+        yield from memory.whole_or_halves(rows_of, batch, halve=mode == "eval" or not (mode or model.training))
+
+
+def outline(model: nn.Module, batch, mode: str | None = "eval") -> dict[Place, tuple[int, ...] | None]:
+    """Return in order of time what a forward pass goes through: the shapes of every module's input and output.
+
+    None where it is no tensor of real numbers. Of several runs of one module the first.
+    """
+    seen: dict[Place, tuple[int, ...] | None] = {}
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    arguments, _, _ = _arguments(model, _without_labels(batch), device)
+    with contextlib.ExitStack() as hooks:
+        for name, module in model.named_modules():
+            if name:
+                before = lambda _, given, keywords, name=name: seen.setdefault(  # noqa: E731
+                    Place(name, "input"), _shape(given or keywords)
+                )
+                after = lambda *passed, name=name: seen.setdefault(Place(name, "output"), _shape(passed[-1]))  # noqa: E731
+                hooks.callback(module.register_forward_pre_hook(_silent(before), with_kwargs=True).remove)
+                hooks.callback(module.register_forward_hook(_silent(after)).remove)
+        with torch.no_grad(), _in_mode(model, mode):
+            model(*arguments.pop("", ()), **arguments)
+    return seen
+
+
+def _silent(see: Callable) -> Callable:
+    """A hook that changes nothing, whatever `see` returns."""
+
+    def hook(*passed):
+        see(*passed)
+
+    return hook
+
+
+def _shape(value) -> tuple[int, ...] | None:
+    value = _first(value)
+    return tuple(value.shape) if isinstance(value, Tensor) and value.is_floating_point() else None
+
+
+@contextlib.contextmanager
+def _in_mode(model: nn.Module, mode: str | None) -> Iterator[None]:
+    """`in_mode`, or for None the model's own; running statistics that a pass would change are put back."""
+    if mode is not None:
+        with in_mode(model, mode):
+            yield
+        return
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
+    before = [(buffer, buffer.clone()) for module in norms if module.training for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, found in before:
+            buffer.data.copy_(found)
+
+
+def _without_labels(batch):
+    """The inputs of a batch (inputs, labels), as data loaders yield it."""
+    pair = isinstance(batch, list | tuple) and len(batch) > 0 and isinstance(batch[0], Tensor | Mapping)
+    return batch[0] if pair else batch
 
 
 def _body(model: nn.Module, wanted: Sequence[Place]) -> nn.Module:
@@ -283,16 +376,20 @@ def _batch_size(batch) -> int:
 
 
 @contextlib.contextmanager
-def _recorded(model: nn.Module, wanted: Mapping[str, Place]) -> Iterator[dict[str, Tensor]]:
-    """Hooks that keep a copy of what passes, as later modules may work in place; of two runs of one, the last."""
-    seen: dict[str, Tensor] = {}
-    handles = []
+def _recorded(model: nn.Module, wanted: Mapping[str, Place]) -> Iterator[dict[str, list]]:
+    """Hooks that keep a copy of what passes, as later modules may work in place, in the type it came in.
+
+    Maps are kept as [n, channel, ...], sequences as [n, T, unit], whichever way the module has them.
+    """
+    seen: dict[str, list] = {}
+    last: dict[int, bool] = {}  # number of axes -> whether the last one holds the units, by what ran before
+    handles = [module.register_forward_hook(_layout(last)) for module in model.modules() if not module._modules]
     for layer, (name, side) in wanted.items():
         module = model.get_submodule(name)
         if side == "input":
-            handles.append(module.register_forward_pre_hook(_keep_input(seen, layer), with_kwargs=True))
+            handles.append(module.register_forward_pre_hook(_keep_input(seen, last, layer), with_kwargs=True))
         else:
-            handles.append(module.register_forward_hook(_keep_output(seen, layer)))
+            handles.append(module.register_forward_hook(_keep_output(seen, last, layer)))
     try:
         yield seen
     finally:
@@ -300,27 +397,62 @@ def _recorded(model: nn.Module, wanted: Mapping[str, Place]) -> Iterator[dict[st
             handle.remove()
 
 
-def _keep_input(seen: dict, layer: str) -> Callable:
+def _layout(last: dict[int, bool]) -> Callable:
+    def hook(module, _, output):
+        value = _first(output)
+        if not isinstance(value, Tensor) or value.ndim < 3:
+            return
+        own_norm = isinstance(module, nn.LayerNorm) and type(module) is not nn.LayerNorm  # torchvision's of maps
+        if isinstance(module, CHANNELS_FIRST) or (own_norm and value.shape[1] == module.normalized_shape[-1]):
+            last[value.ndim] = False
+        elif isinstance(module, UNITS_LAST):
+            last[value.ndim] = True
+        elif type(module).__name__ == "Permute":
+            axis = list(module.dims).index(value.ndim - 1 if last.get(value.ndim, value.ndim == 3) else 1)
+            last[value.ndim] = axis == value.ndim - 1
+
+    return hook
+
+
+def _keep_input(seen: dict, last: Mapping[int, bool], layer: str) -> Callable:
     def hook(module, arguments, keywords):
-        seen[layer] = _tensor(layer, arguments[0] if arguments else keywords.get("hidden_states"))
+        value = arguments[0] if arguments else keywords.get("hidden_states")
+        seen.setdefault(layer, []).append(_kept(value, last, layer))
 
     return hook
 
 
-def _keep_output(seen: dict, layer: str) -> Callable:
+def _keep_output(seen: dict, last: Mapping[int, bool], layer: str) -> Callable:
     def hook(module, arguments, output):
-        seen[layer] = _tensor(layer, output)
+        seen.setdefault(layer, []).append(_kept(output, last, layer))
 
     return hook
 
 
-def _tensor(layer: str, value) -> Tensor:
-    """A copy of a tensor, or of the first of several."""
+def _first(value):
+    """A tensor, or the first of several."""
     while not isinstance(value, Tensor) and isinstance(value, list | tuple | Mapping) and len(value):
         value = next(iter(value.values())) if isinstance(value, Mapping) else value[0]
+    return value
+
+
+def _kept(value, last: Mapping[int, bool], layer: str) -> Tensor:
+    value = _first(value)
     is_real = isinstance(value, Tensor) and value.is_floating_point()
     check(is_real, f"output of {layer}", type(value).__name__, "a tensor of real numbers, or several, the first taken")
-    return value.detach().to(torch.promote_types(value.dtype, torch.float32), copy=True)
+    copied = value.detach().clone()
+    units_last = last.get(copied.ndim, copied.ndim == 3)
+    if copied.ndim == 3 and not units_last:
+        return copied.movedim(1, 2)
+    return copied.movedim(-1, 1) if copied.ndim > 3 and units_last else copied
+
+
+def _joined(runs: list[Tensor]) -> Tensor:
+    """The runs of one module in a pass as positions that follow each other; of maps the last run."""
+    alike = len({run.shape for run in runs}) == 1 and runs[0].ndim in (2, 3)
+    if len(runs) == 1 or not alike:
+        return runs[-1]
+    return torch.stack(runs, 1) if runs[0].ndim == 2 else torch.cat(runs, 1)
 
 
 def _rows(seen, wanted, mask, group, maps) -> Activity:
@@ -328,7 +460,9 @@ def _rows(seen, wanted, mask, group, maps) -> Activity:
     for layer in wanted:
         value, n = seen.pop(layer), len(group)
         allowed = f"[n, unit], [n, T, unit] or [n, channel, height, width] with n = {n}, the batch's"
-        check(value.ndim in (2, 3, 4) and len(value) == n, f"shape of {layer}", tuple(value.shape), allowed)
+        check(value.ndim >= 2 and len(value) == n, f"shape of {layer}", tuple(value.shape), allowed)
+        found.dtype[layer] = value.dtype
+        value = value.to(_wide(value.dtype))
         if value.ndim == 3:
             kept = torch.ones(value.shape[:2], dtype=torch.bool, device=value.device) if mask is None else mask
             fits = kept.shape == value.shape[:2]
@@ -337,7 +471,7 @@ def _rows(seen, wanted, mask, group, maps) -> Activity:
             found.group[layer] = group[:, None].expand(kept.shape)[kept]
             found.position[layer] = (kept.cumsum(1) - 1)[kept]
             continue
-        found[layer] = value if value.ndim == 2 else covariance.views(value)[maps]
+        found[layer] = value if value.ndim == 2 else covariance.views(value.flatten(3))[maps]
         per_sequence = len(found[layer]) // n
         found.group[layer] = group.repeat_interleave(per_sequence)
         found.position[layer] = torch.arange(per_sequence, device=value.device).repeat(n)
@@ -357,9 +491,8 @@ def _check_sums(model: nn.Module, seen: Mapping[str, Tensor]) -> None:
     blocks, convention, _ = stack(model)
     for k, block in enumerate(blocks, start=1):
         if f"attention.{k}" in seen and f"mlp.{k}" in seen:
-            before, attention, mlp, after = (
-                seen[name] for name in (f"residual.{k - 1}", f"attention.{k}", f"mlp.{k}", f"residual.{k}")
-            )
+            names = (f"residual.{k - 1}", f"attention.{k}", f"mlp.{k}", f"residual.{k}")
+            before, attention, mlp, after = (seen[name].to(_wide(seen[name].dtype)) for name in names)
             size, precision = (attention + mlp).norm(), 4 * torch.finfo(_dtype(model)).eps * after.norm()
             total = before + attention
             if convention.norms:
@@ -374,6 +507,10 @@ def _check_sums(model: nn.Module, seen: Mapping[str, Tensor]) -> None:
 def _norm(model: nn.Module, block: str, name: str, value: Tensor) -> Tensor:
     norm = model.get_submodule(f"{block}.{name}")
     return norm(value.to(_dtype(norm))).to(value.dtype)
+
+
+def _wide(kind: torch.dtype) -> torch.dtype:
+    return torch.promote_types(kind, torch.float32)
 
 
 def _dtype(module: nn.Module) -> torch.dtype:
