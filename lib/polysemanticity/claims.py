@@ -86,9 +86,12 @@ def judge(claim_id: str, measured: Measured, run: runtime.Run) -> Row:
     """Return the claim's row, and keep it for `save`: what was measured, its interval, the rule and the verdict.
 
     Raises ValueError for a claim that the paper does not declare, a quantity of its rules without an estimate, and an
-    estimate whose value is not between its ends. A smoke run judges nothing.
+    estimate whose value is not between its ends. A smoke run judges nothing, and without any quantity the row is *not
+    tested*, for the reason that stands in the note.
     """
     check(claim_id in run.claims, "claim_id", claim_id, f"one of {', '.join(run.claims)}")
+    if not measured.quantities:
+        return not_tested(claim_id, measured.note, run)
     claim = run.claims[claim_id]
     check(bool(measured.error.strip()), "error", measured.error, "a statement of which error the intervals give")
     known = claim.figure == "" or claim.figure in run.figures

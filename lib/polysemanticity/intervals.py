@@ -89,6 +89,22 @@ def bootstrap(statistic: Callable, samples, rng, n: int = 2000, level: float = 0
     return Estimate(float(statistic(samples)), float(low), float(high))
 
 
+def jackknife(statistic: Callable, parts, level: float = 0.95) -> Estimate:
+    """Return statistic(sum of parts) and its t interval from leaving out one of the independent parts [part, …].
+
+    For what is made of sums over groups of about equal size, such as texts, whose rows depend on each other; the
+    statistic may return an array. Raises ValueError for fewer than two parts.
+    """
+    parts = np.asarray(parts, dtype=float)
+    check(len(parts) >= 2, "parts", parts.shape, "at least two")
+    total = parts.sum(0)
+    value = np.asarray(statistic(total))
+    left = np.array([statistic(total - part) for part in parts])
+    n = len(parts)
+    half = stats.t.ppf((1 + level) / 2, n - 1) * np.sqrt((n - 1) / n * ((left - left.mean(0)) ** 2).sum(0))
+    return Estimate(_plain(value), _plain(value - half), _plain(value + half))
+
+
 def poisson(total: int, n_runs: int, level: float = 0.95) -> Estimate:
     """Return the mean count per run and its exact (Garwood) interval from the total count over `n_runs` runs."""
     check(total >= 0, "total", total, "a count of at least 0")

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from polysemanticity import spectra
+from polysemanticity import intervals, spectra
+from polysemanticity.base.checks import check
 from polysemanticity.spectra import PowerLaw, Spectrum, wishart
 
 SIGNIFICANT = 3.0  # standard deviations of a correlation by chance; the sum over lags ends at the first one below
@@ -29,12 +30,15 @@ class BlockExponent(NamedTuple):
 
     law: fitted and corrected as of n_e rows, its stderr and interval those of n_e Gaussian rows; jackknife: standard
     error by leaving out blocks; stderr: the larger of both; interval: 95 %, Student's t for the number of blocks.
+    influence: by how much each block's own value differs from the mean of all, scaled so that the mean square of the
+    differences is the squared error.
     """
 
     law: PowerLaw
     jackknife: float
     stderr: float
     interval: tuple[float, float]
+    influence: Float[np.ndarray, " blocks"]
 
 
 def effective_rows(pieces: list[Float[np.ndarray, "_ k"]], n_rows: int, grouped: bool = False) -> tuple[float, bool]:
@@ -98,13 +102,27 @@ def block_exponent(
     share = rows.sum() / rows  # blocks of different size (Busing, Meijer and van der Leeden 1999)
     whole = -np.log(along.sum(0) / rows.sum()) @ weights
     pseudo = share * whole - (share - 1) * slopes
-    variance = ((pseudo - np.average(pseudo, weights=rows)) ** 2 / (share - 1)).mean()
+    influence = (pseudo - np.average(pseudo, weights=rows)) / np.sqrt(share - 1)
     tilted = [spectrum._replace(eigenvalues=_tilted(spectrum.eigenvalues, shift)) for shift in (-STEP, STEP)]
     low, high = (corrected(tilt, n_effective, first, last).exponent for tilt in tilted)
-    jackknife = float(np.sqrt(variance)) * (high - low) / (2 * STEP)
+    influence = influence * (high - low) / (2 * STEP)
+    jackknife = float(np.sqrt((influence**2).mean()))
     stderr = max(law.stderr, jackknife)
     half = stats.t.ppf(0.975, blocks - 1) * stderr
-    return BlockExponent(law, jackknife, stderr, (max(law.exponent - half, 0.0), law.exponent + half))
+    return BlockExponent(law, jackknife, stderr, (max(law.exponent - half, 0.0), law.exponent + half), influence)
+
+
+def difference(one: BlockExponent, other: BlockExponent) -> intervals.Estimate:
+    """Return the difference of two layers' exponents on the same blocks, with its 95 % interval.
+
+    Its error is the larger of that by leaving out blocks, which are the same for both, and of both layers' sampling
+    errors as if they were independent. Raises ValueError for different numbers of blocks.
+    """
+    blocks = len(one.influence)
+    check(blocks == len(other.influence), "blocks", (blocks, len(other.influence)), "the same blocks of both layers")
+    together = np.sqrt(((one.influence - other.influence) ** 2).mean())
+    error = max(float(together), float(np.hypot(one.law.stderr, other.law.stderr)))
+    return intervals.exact(one.law.exponent - other.law.exponent, stats.t.ppf(0.975, blocks - 1) * error)
 
 
 def _tilted(eigenvalues, shift: float):

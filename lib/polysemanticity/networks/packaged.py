@@ -132,14 +132,15 @@ def minilm() -> Network:
     from transformers import BertModel, BertTokenizerFast
 
     folder = path_of("minilm").parent
-    with _no_progress_bars():
+    with without_progress_bars():
         model = BertModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     tokenizer = BertTokenizerFast.from_pretrained(folder, local_files_only=True, model_max_length=LONGEST_SENTENCE)
     return Network(model.eval(), tokenizer)
 
 
 @contextlib.contextmanager
-def _no_progress_bars() -> Iterator[None]:
+def without_progress_bars() -> Iterator[None]:
+    """Open networks without transformers' progress bars."""
     from transformers.utils import logging
 
     before = logging.is_progress_bar_enabled()
@@ -189,7 +190,7 @@ def open_gguf(path: str | Path) -> Network:
     state = {_llama_name(name): _llama_weight(name, tensor, config) for name, tensor in tensors.items()}
     if config.tie_word_embeddings:
         state["lm_head.weight"] = state["model.embed_tokens.weight"]
-    with _no_progress_bars():
+    with without_progress_bars():
         model = LlamaForCausalLM.from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
     return Network(model.eval(), _bpe_tokenizer(fields))
 

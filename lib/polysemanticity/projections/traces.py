@@ -17,6 +17,8 @@ from scipy import linalg, sparse
 
 from polysemanticity.base.checks import check
 
+FLAT = 1e-9  # of the largest variance, below which a direction is one of rounding
+
 
 def step_scatter(activity: Float[np.ndarray, "context T m"]) -> Float[np.ndarray, "m m"]:
     """Return S, the mean of da da^T over all steps within contexts, in float64."""
@@ -61,6 +63,22 @@ def least_energy(
         drawn = rng.standard_normal((m, n_draws)) / np.sqrt(m)
         kept.append(drawn[:, quadratic(scatter, drawn).argmin()])
     return np.stack(kept, axis=1)
+
+
+def smoothest(
+    scatter: Float[np.ndarray, "m m"], covariance: Float[np.ndarray, "m m"]
+) -> tuple[float, Float[np.ndarray, " m"]]:
+    """Return the least roughness of all directions, and the direction, of variance 1: S r = 2 rho C r.
+
+    Directions whose variance is below FLAT of the largest, which rounding has left, take no part. The least is least
+    on the text that S and C are of partly by chance: judge the direction on another. Raises ValueError for no variance.
+    """
+    variance, axes = linalg.eigh(covariance)
+    check(variance[-1] > 0, "largest variance", variance[-1], "above 0")
+    kept = variance > FLAT * variance[-1]
+    whitening = axes[:, kept] / np.sqrt(variance[kept])
+    value, direction = linalg.eigh(whitening.T @ scatter @ whitening, subset_by_index=(0, 0))
+    return float(value[0] / 2), whitening @ direction[:, 0]
 
 
 def shuffled(

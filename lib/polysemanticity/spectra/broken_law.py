@@ -60,10 +60,11 @@ def fit_broken_law(spectrum: Spectrum, first: int = 11, last: int | None = None)
     """
     single = fit_power_law(spectrum, first, last)
     ranks = np.arange(single.first, single.last + 1)
-    return _fit_broken(ranks, np.log(spectrum.eigenvalues[single.first - 1 : single.last]))
+    return fit_broken(ranks, np.log(spectrum.eigenvalues[single.first - 1 : single.last]))
 
 
-def _fit_broken(ranks: Num[np.ndarray, " ranks"], values: Float[np.ndarray, " ranks"]) -> BrokenLaw:
+def fit_broken(ranks: Num[np.ndarray, " ranks"], values: Float[np.ndarray, " ranks"]) -> BrokenLaw:
+    """Return the broken law that fits log eigenvalues at these ranks best; ValueError for a window too short."""
     low, high = ranks[0] * MARGIN, ranks[-1] / MARGIN
     if high < 2 * low:
         raise ValueError(f"last = {ranks[-1]} with first = {ranks[0]}: allowed is at least 8 times first")
@@ -77,6 +78,19 @@ def _with_break(ranks, values, at: float) -> BrokenLaw:
     (constant, head, tail), *_ = np.linalg.lstsq(design * root[:, None], values * root, rcond=None)
     law = BrokenLaw(float(head), float(tail), float(at), 0.0, float(constant))
     return law._replace(error=_error(ranks, values, law.log_eigenvalues(ranks)))
+
+
+def bend(
+    ranks: Num[np.ndarray, " ranks"], values: Float[np.ndarray, "*sets ranks"], at: float
+) -> Float[np.ndarray, "*sets"]:
+    """Return tail less head of the law broken at a rank that was found elsewhere, fitted to log eigenvalues.
+
+    Linear in them, and 0 on average for a single law.
+    """
+    x, root = np.log(ranks / at), ranks**-0.5
+    design = np.stack([np.ones_like(x), -np.minimum(x, 0), -np.maximum(x, 0)], axis=1)
+    _, head, tail = np.linalg.pinv(design * root[:, None])
+    return values * root @ (tail - head)
 
 
 def _error(ranks, values, predicted) -> float:
@@ -110,17 +124,17 @@ def compare_spectra(one: Spectrum, other: Spectrum, *, first: int = 11, last: in
     spectra = (one, other)
     fit = fit_power_law(one, first, last)
     ranks = np.arange(fit.first, fit.last + 1)
-    halves = [_straightened(spectrum, ranks) for spectrum in spectra]
+    halves = [straightened(spectrum, ranks) for spectrum in spectra]
     single, broken = [], []
     for fitted, held in (halves, halves[::-1]):
         slope, constant = np.polyfit(np.log(ranks), fitted, 1, w=ranks**-0.5)
         single.append(_error(ranks, held, constant + slope * np.log(ranks)))
-        broken.append(_error(ranks, held, _fit_broken(ranks, fitted).log_eigenvalues(ranks)))
-    return Comparison(np.array(single), np.array(broken), _fit_broken(ranks, np.mean(halves, axis=0)))
+        broken.append(_error(ranks, held, fit_broken(ranks, fitted).log_eigenvalues(ranks)))
+    return Comparison(np.array(single), np.array(broken), fit_broken(ranks, np.mean(halves, axis=0)))
 
 
-def _straightened(spectrum: Spectrum, ranks) -> Float[np.ndarray, " ranks"]:
-    """Log eigenvalues of the ranks, with what a finite sample does to a single law of this slope taken out."""
+def straightened(spectrum: Spectrum, ranks) -> Float[np.ndarray, " ranks"]:
+    """Return log eigenvalues of the ranks, with what a finite sample does to a single law of this slope taken out."""
     first, last = int(ranks[0]), int(ranks[-1])
     exponent = debias_power_law(spectrum, first=first, last=last).exponent
     population = np.arange(1, spectrum.n_units + 1) ** -exponent

@@ -17,9 +17,9 @@ from polysemanticity.papers.coding_theory_spectra import (
     estimators,
     feature_autoencoders,
     known_information,
-    language,
     linear_dropout,
     projected,
+    real_language,
     redundancy,
     sparse_codes,
     vision,
@@ -50,9 +50,9 @@ FAMILIES = (
     estimators,
     feature_autoencoders,
     known_information,
-    language,
     linear_dropout,
     projected,
+    real_language,
     redundancy,
     sparse_codes,
     vision,
@@ -77,5 +77,5 @@ class Config:
     entropy: entropy.Settings = family(entropy.Settings)
     sparse_codes: sparse_codes.Settings = family(sparse_codes.Settings)
     linear_dropout: linear_dropout.Settings = family(linear_dropout.Settings)
-    language: language.Settings = family(language.Settings)
+    real_language: real_language.Settings = family(real_language.Settings)
     threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)

@@ -15,24 +15,25 @@ from polysemanticity.base import runtime
 from polysemanticity.base.checks import check
 from polysemanticity.engine import sweep
 from polysemanticity.networks import data, language_models
-from polysemanticity.papers.coding_theory_spectra.language import FIRST
 
+FIRST = 1  # tokens left out at the start of every context
 CONTEXTS = 64  # passed through the network at a time: their activity is all that is held
 
 
 def residual_spectra(
-    checkpoint: str, text: str, context: int, n_shards: int, run: runtime.Run
+    checkpoint: str, text: str, context: int, n_shards: int, run: runtime.Run, precision: str = "float32"
 ) -> list[spectra.Spectrum]:
     """Return the spectrum of every depth, the embedding first, over all contexts of `n_shards` parts of a text.
 
     checkpoint: a folder or hub name, as in `language_models.open_checkpoint`. text: a UTF-8 file; empty for the one
-    that everyone has. context: tokens of a context; the first one is left out. The numbers depend on `n_shards`, which
+    that everyone has. context: tokens of a context; the first one is left out; precision: of the
+    computation. The numbers depend on `n_shards`, which
     decides where contexts are cut and what is summed first, not on the number of workers. Two parts' sums are held at a
     time here, and as many as there are parts in the store.
     Raises ValueError for more shards than paragraphs, a part shorter than a context, and what opening text and
     checkpoint raises; RuntimeError where a cluster's worker has another text.
     """
-    shared = {"checkpoint": checkpoint, "text": text, "context": context, "precision": run.cfg.language.precision}
+    shared = {"checkpoint": checkpoint, "text": text, "context": context, "precision": precision}
     whole = parts(data.english_text(text or None), n_shards)
     configs = [{**shared, "place": [k, n_shards], "content": data.fingerprint(part)} for k, part in enumerate(whole)]
     return [sums.spectrum() for sums in merged(sweep.each(sums_of_part, configs, [run.seed], run))]

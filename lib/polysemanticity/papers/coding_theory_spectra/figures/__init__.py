@@ -29,10 +29,6 @@ from polysemanticity.papers.coding_theory_spectra.figures.feature_autoencoders i
     figx_noise_needed as figx_noise_needed,
 )
 from polysemanticity.papers.coding_theory_spectra.figures.known_information import figx_mine_bias as figx_mine_bias
-from polysemanticity.papers.coding_theory_spectra.figures.language import fig6_scores as fig6_scores
-from polysemanticity.papers.coding_theory_spectra.figures.language import fig6_selection as fig6_selection
-from polysemanticity.papers.coding_theory_spectra.figures.language import fig6_spectra as fig6_spectra
-from polysemanticity.papers.coding_theory_spectra.figures.language import fig6_traces as fig6_traces
 from polysemanticity.papers.coding_theory_spectra.figures.linear_dropout import (
     figx_linear_dropout as figx_linear_dropout,
 )
@@ -41,6 +37,18 @@ from polysemanticity.papers.coding_theory_spectra.figures.projected import (
 )
 from polysemanticity.papers.coding_theory_spectra.figures.projected import (
     figx_smoothness as figx_smoothness,
+)
+from polysemanticity.papers.coding_theory_spectra.figures.real_language import (
+    fig6a_exponents as fig6a_exponents,
+)
+from polysemanticity.papers.coding_theory_spectra.figures.real_language import (
+    fig6b_smoothness as fig6b_smoothness,
+)
+from polysemanticity.papers.coding_theory_spectra.figures.real_language import (
+    fig6c_traces as fig6c_traces,
+)
+from polysemanticity.papers.coding_theory_spectra.figures.real_language import (
+    fig6d_complement as fig6d_complement,
 )
 from polysemanticity.papers.coding_theory_spectra.figures.redundancy import (
     fig2_frontier as fig2_frontier,
