@@ -12,6 +12,7 @@ from polysemanticity.papers.coding_theory_spectra import (
     across_networks,
     decoding,
     dense_autoencoders,
+    emblem,
     entropy,
     error_correction,
     estimators,
@@ -29,7 +30,7 @@ SLUG = "coding_theory_spectra"
 TITLE = "Understanding polysemanticity in neural networks through coding theory"
 PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 
-COVER = "figx_smoothness"  # the figure that stands for the paper
+COVER = "figx_emblem"  # the figure that stands for the paper
 # a sentence on what was found, and the verdicts that it tells
 FINDING = (
     {"CT-07": CORRECTED, "CT-16a": CORRECTED, "CT-16d": HOLDS, "CT-16e": CORRECTED},
@@ -45,6 +46,7 @@ FAMILIES = (
     across_networks,
     dense_autoencoders,
     decoding,
+    emblem,
     entropy,
     error_correction,
     estimators,

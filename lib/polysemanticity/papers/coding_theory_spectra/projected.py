@@ -149,11 +149,11 @@ def smoothness_table(steps: Results) -> pd.DataFrame:
         parts.append(
             pd.DataFrame({"what": "corrected", "series": f"min(2, d(a − 1)), d = {d}", "quantity": name, **law})
         )
-    parts.append(_thresholds_part(steps))
+    parts.append(thresholds_part(steps))
     return pd.concat(parts)
 
 
-def _thresholds_part(steps: Results) -> pd.DataFrame:
+def thresholds_part(steps: Results) -> pd.DataFrame:
     found, d = [intervals.mean(each) for each in thresholds(steps)], steps.setting("dimension")
     seen = {"what": "measured", "series": [f"d = {each}" for each in d], "dimension d": d}
     x = np.linspace(1, 2 * d.max(), 57)

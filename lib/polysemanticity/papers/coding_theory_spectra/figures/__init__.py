@@ -10,6 +10,7 @@ from polysemanticity.papers.coding_theory_spectra.figures.decoding import figx_d
 from polysemanticity.papers.coding_theory_spectra.figures.decoding import figx_decoding as figx_decoding
 from polysemanticity.papers.coding_theory_spectra.figures.dense_autoencoders import figx_activations as figx_activations
 from polysemanticity.papers.coding_theory_spectra.figures.dense_autoencoders import figx_widths as figx_widths
+from polysemanticity.papers.coding_theory_spectra.figures.emblem import figx_emblem as figx_emblem
 from polysemanticity.papers.coding_theory_spectra.figures.entropy import figx_entropy_bound as figx_entropy_bound
 from polysemanticity.papers.coding_theory_spectra.figures.error_correction import (
     figS1_mutual_information as figS1_mutual_information,
