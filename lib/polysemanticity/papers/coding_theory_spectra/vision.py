@@ -272,29 +272,33 @@ def images(source: str, folder: str, n_train: int, n_probe: int, size: int, scal
 
 def vae(
     *, seed, device, dropout, stored, first_seed, content, source, folder, sizes, precision, n_frames, n_projections,
-    layers_at_once, **recipe,
+    layers_at_once, width, hidden, latent, image_size, scale, stem_stride, n_train, n_steps, n_first, batch_size, lr,
+    schedule, kl_weight, noise,
 ) -> dict:  # fmt: skip
     """Open or train one VAE and return its spectra, exponents, dot projections and losses; the first axis is LAYERS.
 
     What a name without a prefix holds was measured with batch norm's statistics taken anew, without dropout;
     `eval_…` with those of training, `train_…` in train mode, `untrained_…` before any training.
     """
-    recipe = learnt_vaes.Recipe(**recipe)
-    anew, size = stored == "retrained", recipe.image_size
-    n_train = recipe.n_train if anew else 0
-    seen = images(source, folder, n_train, max(sizes), 32 if source == "cifar10" else size, recipe.scale, seed)
-    if anew:
+    recipe = learnt_vaes.Recipe(
+        width, hidden, latent, image_size, scale, stem_stride, n_train, n_steps, n_first, batch_size, lr, schedule,
+        kl_weight, noise,
+    )  # fmt: skip
+    n_probe, number = max(sizes), seed
+    if stored == "retrained":
+        seen = images(source, folder, n_train, n_probe, 32 if source == "cifar10" else image_size, scale, seed)
         nets, _ = learnt_vaes.learn(recipe, dropout, seed, seen.train, device)
         learnt = learnt_vaes.mean_loss(nets.renormed, seen.train[:TESTED])
     else:
+        seen = images(source, folder, 0, n_probe, image_size, scale, seed)
         number = learnt_vaes.SEEDS[seed - first_seed]
         nets = learnt_vaes.stored(dropout, number, device)
         learnt = learnt_vaes.listed()["networks"][learnt_vaes.name(dropout, number)][learnt_vaes.LEARNT]
     dot = stimuli.moving_dot(n_frames)
-    frames = resnet_vae.prepare(torch.from_numpy(dot.frames).float()[:, None].expand(-1, 3, -1, -1), size)
+    frames = resnet_vae.prepare(torch.from_numpy(dot.frames).float()[:, None].expand(-1, 3, -1, -1), image_size)
     ways = {"": (nets.renormed, "eval"), "eval_": (nets.trained, "eval"), "train_": (nets.trained, "train")}
     if dropout == 0:  # the same at other rates, as dropout has no weights
-        start = learnt_vaes.build(recipe, dropout, seed, device)
+        start = learnt_vaes.build(recipe, dropout, number, device)
         ways["untrained_"] = resnet_vae.renormalised(start, seen.probe), "eval"
     rows: dict[str, dict] = {}
     for place in range(0, len(LAYERS), layers_at_once):
@@ -302,8 +306,8 @@ def vae(
         for way, (net, mode) in ways.items():
             net = copy.deepcopy(net).to(getattr(torch, precision))
             pixels = seen.probe if way == "" else seen.probe[: sizes[-2]]
-            on_images = _activity(net, pixels, size, layers, mode, seed, device)
-            on_dot = _activity(net, frames, size, layers, mode, seed, device)
+            on_images = _activity(net, pixels, image_size, layers, mode, seed, device)
+            on_dot = _activity(net, frames, image_size, layers, mode, seed, device)
             for layer in layers:
                 path = dot_path(on_dot[layer].flatten(1), dot.angles, n_projections, seed)
                 if way == "":
@@ -314,7 +318,7 @@ def vae(
                 exponent = np.nan if probing.is_dead(flat) else _exponent(spectra.covariance_spectrum(flat))[1]
                 control = {"exponent": exponent, "roughness": path["roughness"], "r2": path["r2"]}
                 rows[layer] |= {way + key: value for key, value in control.items()}
-    held = resnet_vae.prepare(seen.probe, size)
+    held = resnet_vae.prepare(seen.probe, image_size)
     with torch.no_grad():
         output = nets.renormed(held[:8].to(device)).pixels.cpu()
     return {
