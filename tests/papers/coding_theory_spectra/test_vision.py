@@ -256,6 +256,8 @@ def planted(exponent=0.0, roughness=0.0, r2=0.0, depth=None, late=0.0, steep=0.0
             found[prefix + "r2"] = 0.5 + r2 * rate - step - steep * a[:, 0] + noise(N_LAYERS)
         for way in ("eval_", "train_"):
             found[f"{way}exponent"] = a[:, -2]
+        if rate > 0:
+            return {key: value for key, value in found.items() if not key.startswith("untrained")}
         return found | {"untrained_exponent": rng.standard_normal(N_LAYERS)}
 
     shape = {"width": 0.25, "n_steps": 6, "batch_size": 32, "n_train": 64, "image_size": 16, "source": "photographs"}

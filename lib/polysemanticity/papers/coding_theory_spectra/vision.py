@@ -521,6 +521,9 @@ def probed(nets: Results, way: str, quantity: str) -> np.ndarray:
 
     The exponent is that of the second largest number of images, the same for all ways.
     """
+    if way == "untrained":  # measured without dropout, which has no weights: the same at all rates
+        start = [result.get(PROBES[way] + quantity, np.full(len(LAYERS), np.nan)) for result in nets[0]]
+        return np.broadcast_to(start, (len(nets), *np.shape(start)))
     values = nets.array(PROBES[way] + quantity)
     return values[..., -2] if (way, quantity) == (RENORMED, "exponent") else values
 
