@@ -206,7 +206,8 @@ def figx_steep_and_smooth(table: pd.DataFrame) -> Figure:
     look = plots.styles(table)
     for ax, quantity in zip(axes, quantities, strict=True):
         for name, rows in plots.part(table, quantity=quantity).groupby("series", sort=False):
-            ax.plot(rows["exponent a"], rows["value"], **{**look[name], "linestyle": "none"}, alpha=0.7, label=name)
+            style = {"marker": "x", **look[name], "linestyle": "none"}
+            ax.plot(rows["exponent a"], rows["value"], **style, alpha=0.7, label=name)
         ax.set(xlabel="exponent a", ylabel=quantity, title=quantity[0].upper() + quantity[1:])
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return fig
