@@ -156,7 +156,7 @@ def _loop(ax: Axes, rows: pd.DataFrame, title: str):
     ax.plot(*points, color=plots.CONTROL, linewidth=0.6)
     mesh = ax.scatter(*points, c=rows["angle [degrees]"], cmap="hsv", vmin=0, vmax=360, s=4, depthshade=False)
     ax.set_axis_off()
-    ax.set_box_aspect(None, zoom=1.45)
+    ax.set_box_aspect(None, zoom=1.25)
     ax.set_title(title, loc="center", fontsize=10)
     ax.text2D(0.5, -0.06, f"roughness {rows['roughness'].iloc[0]:.2g}", transform=ax.transAxes, ha="center", fontsize=9)
     return mesh
