@@ -22,10 +22,10 @@ def survival(
     """Return what `units` random units tell of images, and the share of it that survives when half of them are erased.
 
     The first TOLD principal components of the images, each scaled to variance 1, are read off by ridge regression,
-    fitted on every other row and judged on the rest. `told`: held-out R^2 from all these units; `survives`: that of a
-    reader fitted to the units that are left, which knows what is gone, ÷ told; `survives_unaware`: that of the reader of all
-    units, with those that are gone at their mean, ÷ told. `kept_exponent` and `kept_rank`: the exponent of the units'
-    spectrum on ranks 3 to 32, as fitted, and its effective rank. Means over DRAWS; NaN for a dead layer.
+    fitted on every other row and judged on the rest. `told`: held-out R^2 from all these units. `survives`: that of a
+    reader fitted to the units that are left, which knows what is gone, ÷ told. `survives_unaware`: that of the reader
+    of all units, with those that are gone at their mean, ÷ told. `kept_exponent` and `kept_rank`: the exponent of the
+    units' spectrum on ranks 3 to 32, as fitted, and its effective rank. Means over DRAWS; NaN for a dead layer.
     Raises ValueError for fewer than `units` units or rows.
     """
     names = ("told", "survives", "survives_unaware", "kept_exponent", "kept_rank")
