@@ -12,7 +12,7 @@ import json
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import NamedTuple
 
 from polysemanticity.base import paths, runtime
@@ -58,13 +58,13 @@ def _is_worker(function: Callable) -> bool:
     return by_name and [parameter.name for parameter in parameters][:2] == ["seed", "device"]
 
 
-def calls(slug: str, profile: str = "smoke") -> list[Call]:
+def calls(slug: str, profile: str = "smoke", overrides: Mapping = MappingProxyType({})) -> list[Call]:
     """What the paper's notebook asks of its workers under a profile: the first configuration of each kind, with a seed.
 
     Configurations of one worker are of one kind if all their texts (a method, a model) are the same.
     """
     found: dict[tuple, Call] = {}
-    for call in _asked(slug, profile):
+    for call in _asked(slug, profile, overrides):
         texts = sorted((key, value) for key, value in call.config.items() if isinstance(value, str))
         found.setdefault((name(call.worker), *texts), call)
     return list(found.values())
@@ -91,7 +91,7 @@ class _Later(Sequence):
         return len(self.configs)
 
 
-def _asked(slug: str, profile: str) -> Iterator[Call]:
+def _asked(slug: str, profile: str, overrides: Mapping) -> Iterator[Call]:
     """Every call of a notebook's sweeps."""
     asked: list[Call] = []
 
@@ -112,7 +112,7 @@ def _asked(slug: str, profile: str) -> Iterator[Call]:
             names.update({key: recording for key, value in names.items() if value is sweep})
         elif text.startswith("run = "):
             paper = importlib.import_module(f"polysemanticity.papers.{slug}")
-            names["run"] = runtime.start(paper, profile=profile, seed=0, device="cpu", overrides={})
+            names["run"] = runtime.start(paper, profile=profile, seed=0, device="cpu", overrides=overrides)
         elif isinstance(statement, ast.Assign) and _needed(statement, names):
             exec(text, names)
     yield from asked

@@ -15,16 +15,15 @@ from polysemanticity import audit, spectra
 from polysemanticity.base import codedigest, paths, streams
 from polysemanticity.networks import hooks, language_models, resnet_vae, train
 
+FEWEST = 10  # operations on the device of a worker that uses it
 SHORT = {"steps": 10, "batch_size": 16}  # the largest values here of settings whose names end so
 
 
 def shortened(call: workers.Call) -> workers.Call:
     """The call with shorter trainings."""
-    config = dict(call.config)
-    for key, value in config.items():
-        most = next((most for end, most in SHORT.items() if key.endswith(end) and isinstance(value, int)), value)
-        config[key] = min(value, most) if most is not value else value
-    return call._replace(config=config)
+    whole = {key: value for key, value in call.config.items() if isinstance(value, int)}
+    short = {key: min(value, most) for key, value in whole.items() for end, most in SHORT.items() if key.endswith(end)}
+    return call._replace(config={**call.config, **short})
 
 
 def tried(call: workers.Call, compared: bool = True) -> None:
@@ -33,7 +32,7 @@ def tried(call: workers.Call, compared: bool = True) -> None:
         there = call("cuda")
     tensors = [key for key, value in there.items() if isinstance(value, torch.Tensor)]
     assert not tensors, f"results are arrays, not tensors: {tensors}"
-    assert device.done["device"] > device.done["host"], f"hardly anything was done on the device: {device.done}"
+    assert device.done["device"] >= FEWEST, f"hardly anything was done on the device: {device.done}"
     if device.autocast or not compared:
         return
     here = call("cpu")
