@@ -21,8 +21,6 @@ from polysemanticity.engine import sweep
 from polysemanticity.networks import data, language_models, train
 from polysemanticity.papers.coding_theory_spectra import shards
 
-SWEEPS = ("over", "run", "each", "one")
-
 
 class Call(NamedTuple):
     """One call of a worker: `call.worker(seed=call.seed, device=…, **call.config)`."""
@@ -103,7 +101,7 @@ def _asked(slug: str, profile: str, overrides: Mapping) -> Iterator[Call]:
         return _Later(configs, mine)
 
     recording = ModuleType("sweep")
-    vars(recording).update(dict.fromkeys(SWEEPS, over))
+    recording.over = over
     names: dict[str, object] = {}
     for statement in _statements(slug):
         text = ast.unparse(statement)
@@ -113,20 +111,18 @@ def _asked(slug: str, profile: str, overrides: Mapping) -> Iterator[Call]:
         elif text.startswith("run = "):
             paper = importlib.import_module(f"polysemanticity.papers.{slug}")
             names["run"] = runtime.start(paper, profile=profile, seed=0, device="cpu", overrides=overrides)
-        elif isinstance(statement, ast.Assign) and _needed(statement, names):
+        elif isinstance(statement, ast.Assign | ast.Expr) and _needed(statement, names):
             exec(text, names)
     yield from asked
 
 
-def _needed(statement: ast.Assign, names: Mapping) -> bool:
-    """Whether an assignment is a sweep, or makes settings of the run's."""
+def _needed(statement: ast.Assign | ast.Expr, names: Mapping) -> bool:
+    """Whether a statement is a sweep, or an assignment from the run, its settings and functions of families alone."""
     read = {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
-    return "sweep" in read or ("run" in read and read <= {"run", "range", "settings"}) or _makes_configs(read, names)
-
-
-def _makes_configs(read: set[str], names: Mapping) -> bool:
-    """Whether only settings and functions of the paper's families are read."""
-    return "run" in read and all(isinstance(names.get(one), ModuleType) or one in ("run", "settings") for one in read)
+    if isinstance(statement, ast.Expr) or "sweep" in read:
+        return "sweep" in read
+    plain = ("run", "range", "settings")
+    return "run" in read and all(isinstance(names.get(one), ModuleType) or one in plain for one in read)
 
 
 def _statements(slug: str) -> Iterator[ast.stmt]:
