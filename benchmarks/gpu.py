@@ -251,9 +251,13 @@ def until_killed(file: str, device: str) -> None:
 # ------------------------------------------------------------ the collection's own
 
 
+NEEDS = "skipif(not torch.cuda.is_available()"  # in the files of tests that need a GPU
+
+
 def tests(device: str, quick: bool) -> dict:
     """The tests that need a GPU, and in a dry run those that pretend one."""
-    chosen = ["tests/papers/test_devices.py", "-k", "right or mistake"] if quick else ["tests", "-k", "cuda or CUDA"]
+    files = [str(file) for file in (paths.ROOT / "tests").rglob("test_*.py") if NEEDS in file.read_text()]
+    chosen = ["tests/papers/test_devices.py", "-k", "right or would"] if quick else [*files, "-k", "cuda"]
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
         capture_output=True, text=True, cwd=paths.ROOT, check=False,
@@ -406,7 +410,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.child:
         _child(*options.child, options.only, options.dry_run)
         return 0
-    device = str(runtime.device("cpu" if options.dry_run else "cuda"))
+    try:
+        device = str(runtime.device("cpu" if options.dry_run else "cuda"))
+    except ValueError as error:
+        parser.error(f"{error}; --dry-run runs on the CPU")
     made = stamp(device)
     out = options.out or paths.ROOT / "benchmarks" / "results" / "gpu" / f"{measure.machine(made)}.json"
     found = {"stamp": made, "dry_run": options.dry_run, "checks": {}}

@@ -26,13 +26,6 @@ def placed(*, seed, device, scale):
     return {"values": torch.full((2,), scale, device=device).cpu().numpy()}
 
 
-def hungry(*, seed, device, scale):
-    """Has memory enough only in the process that is named in the environment."""
-    if os.environ.get("TOY_PARENT") != str(os.getpid()):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-    return {"scale": scale}
-
-
 def slow(*, seed, device, index):
     """Takes a moment, so that a sweep can be killed in the middle."""
     tempfile.mkstemp(dir=os.environ.get("TOY_CALLS"))

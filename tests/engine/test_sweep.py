@@ -205,11 +205,17 @@ def test_a_worker_that_uses_no_device_has_one_key_on_all(toy_run):
 def test_one_process_where_a_cards_memory_is_too_small_for_several(toy_run, tmp_path, monkeypatch):
     monkeypatch.setenv("POLYSEMANTICITY_PROGRESS", str(tmp_path / "progress"))
     monkeypatch.setattr("polysemanticity.engine.placement.processes", lambda device, run, n_tasks: 2)
-    monkeypatch.setenv("TOY_PARENT", str(os.getpid()))
-    configs = [{"scale": float(k)} for k in range(3)]
-    results = sweep.run(toy_worker.hungry, configs, [0], toy_run)
-    assert [row[0]["scale"] for row in results] == [0.0, 1.0, 2.0]
-    assert "too little memory on cpu for 2 processes: now one" in (tmp_path / "progress").read_text()
-    monkeypatch.delenv("TOY_PARENT")
+    enough, compute_all = [1], sweep._compute_all
+
+    def with_little_memory(tasks, wait, results, n_jobs, read):
+        if n_jobs not in enough:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        compute_all(tasks, wait, results, n_jobs, read)
+
+    monkeypatch.setattr(sweep, "_compute_all", with_little_memory)
+    results = sweep.run(toy_worker.draw, CONFIGS, [0], toy_run)
+    assert len(results) == 2 and calls(tmp_path) == 2
+    assert "draw: too little memory on cpu for 2 processes: now one" in (tmp_path / "progress").read_text()
+    enough.clear()
     with pytest.raises(torch.OutOfMemoryError):  # alone, too
-        sweep.run(toy_worker.hungry, [{"scale": 9.0}], [0], toy_run)
+        sweep.run(toy_worker.draw, CONFIGS, [1], toy_run)
