@@ -85,6 +85,20 @@ def test_workers_that_read_files_read_the_papers(files, monkeypatch):
         assert store.pack(values, {"worker": call.worker.__name__})
 
 
+@pytest.mark.parametrize("slug", paths.papers())
+def test_what_is_rehearsed_fits_together_and_is_the_papers(slug, files):
+    defaults, overrides = importlib.import_module(f"polysemanticity.papers.{slug}").Config(), rehearsed(slug, files)
+    texts = {name: _text(value) for name, value in overrides.items()}
+    assert {name: config.typed(name, text, defaults, paths.ROOT) for name, text in texts.items()} == {
+        name: list(value) if isinstance(value, tuple) else value for name, value in overrides.items()
+    }
+    cfg = config.values(config.resolve(defaults, "paper", overrides))
+    paper = config.values(config.resolve(defaults, "paper", {}))
+    kept = [name for name in paper if name not in overrides]
+    assert all(cfg[name] == paper[name] for name in kept) and len(overrides) < len(paper)
+    assert workers.calls(slug, "paper", overrides)
+
+
 def _reads(call, files):
     return any(value in (files["cifar10"], files["gpt2"]) for value in call.config.values())
 
