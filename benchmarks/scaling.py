@@ -308,13 +308,14 @@ def _plan_row(plan: Plan, found: Mapping[str, Mapping]) -> str:
 def _time(seconds: float) -> str:
     for length, unit in ((365.25 * 24 * HOUR, "years"), (24 * HOUR, "days"), (HOUR, "h"), (60, "min"), (1, "s")):
         if seconds >= length * (2 if length > 1 else 1):
-            return f"{_digits(seconds / length)} {unit}"
-    return f"{_digits(1000 * seconds)} ms"
+            return f"{rounded(seconds / length)} {unit}"
+    return f"{rounded(1000 * seconds)} ms"
 
 
-def _digits(value: float) -> str:
-    rounded = float(f"{value:.2g}")
-    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
+def rounded(value: float) -> str:
+    """A number with two digits."""
+    kept = float(f"{value:.2g}")
+    return f"{kept:,.0f}" if kept >= 10 else f"{kept:g}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ import json
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import NamedTuple
 
 from polysemanticity.base import paths, runtime
@@ -20,8 +20,6 @@ from polysemanticity.base.results import Results
 from polysemanticity.engine import sweep
 from polysemanticity.networks import data, language_models, train
 from polysemanticity.papers.coding_theory_spectra import shards
-
-SWEEPS = ("over", "run", "each", "one")
 
 
 class Call(NamedTuple):
@@ -58,13 +56,13 @@ def _is_worker(function: Callable) -> bool:
     return by_name and [parameter.name for parameter in parameters][:2] == ["seed", "device"]
 
 
-def calls(slug: str, profile: str = "smoke") -> list[Call]:
+def calls(slug: str, profile: str = "smoke", overrides: Mapping = MappingProxyType({})) -> list[Call]:
     """What the paper's notebook asks of its workers under a profile: the first configuration of each kind, with a seed.
 
     Configurations of one worker are of one kind if all their texts (a method, a model) are the same.
     """
     found: dict[tuple, Call] = {}
-    for call in _asked(slug, profile):
+    for call in _asked(slug, profile, overrides):
         texts = sorted((key, value) for key, value in call.config.items() if isinstance(value, str))
         found.setdefault((name(call.worker), *texts), call)
     return list(found.values())
@@ -91,7 +89,7 @@ class _Later(Sequence):
         return len(self.configs)
 
 
-def _asked(slug: str, profile: str) -> Iterator[Call]:
+def _asked(slug: str, profile: str, overrides: Mapping) -> Iterator[Call]:
     """Every call of a notebook's sweeps."""
     asked: list[Call] = []
 
@@ -103,7 +101,7 @@ def _asked(slug: str, profile: str) -> Iterator[Call]:
         return _Later(configs, mine)
 
     recording = ModuleType("sweep")
-    vars(recording).update(dict.fromkeys(SWEEPS, over))
+    recording.over = over
     names: dict[str, object] = {}
     for statement in _statements(slug):
         text = ast.unparse(statement)
@@ -112,21 +110,19 @@ def _asked(slug: str, profile: str) -> Iterator[Call]:
             names.update({key: recording for key, value in names.items() if value is sweep})
         elif text.startswith("run = "):
             paper = importlib.import_module(f"polysemanticity.papers.{slug}")
-            names["run"] = runtime.start(paper, profile=profile, seed=0, device="cpu", overrides={})
-        elif isinstance(statement, ast.Assign) and _needed(statement, names):
+            names["run"] = runtime.start(paper, profile=profile, seed=0, device="cpu", overrides=overrides)
+        elif isinstance(statement, ast.Assign | ast.Expr) and _needed(statement, names):
             exec(text, names)
     yield from asked
 
 
-def _needed(statement: ast.Assign, names: Mapping) -> bool:
-    """Whether an assignment is a sweep, or makes settings of the run's."""
+def _needed(statement: ast.Assign | ast.Expr, names: Mapping) -> bool:
+    """Whether a statement is a sweep, or an assignment from the run, its settings and functions of families alone."""
     read = {node.id for node in ast.walk(statement.value) if isinstance(node, ast.Name)}
-    return "sweep" in read or ("run" in read and read <= {"run", "range", "settings"}) or _makes_configs(read, names)
-
-
-def _makes_configs(read: set[str], names: Mapping) -> bool:
-    """Whether only settings and functions of the paper's families are read."""
-    return "run" in read and all(isinstance(names.get(one), ModuleType) or one in ("run", "settings") for one in read)
+    if isinstance(statement, ast.Expr) or "sweep" in read:
+        return "sweep" in read
+    plain = ("run", "range", "settings")
+    return "run" in read and all(isinstance(names.get(one), ModuleType) or one in plain for one in read)
 
 
 def _statements(slug: str) -> Iterator[ast.stmt]:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 import time
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 import torch
 
 from benchmarks import __main__ as command
-from benchmarks import growth, measure, run_all, scaling, spectra, table, vae
-from polysemanticity.base import paths
+from benchmarks import gpu, growth, measure, roofline, run_all, scaling, spectra, table, vae
+from polysemanticity.base import paths, streams
 from polysemanticity.engine import store
 from polysemanticity.networks import resnet_vae
 
@@ -172,3 +173,69 @@ def test_the_stamp_names_no_host():
     assert stamp["threads"] == 1 and stamp["cores"] >= 1 and platform.node() not in json.dumps(stamp)
     assert measure.machine(stamp).replace("-", "").isalnum()
     assert table.page({"a": {"stamp": stamp, "quick": False, "cases": {}}}).startswith("# Benchmarks")
+
+
+def test_a_dry_run_of_what_a_gpu_has_to_show(tmp_path, capsys):
+    out = tmp_path / "found.json"
+    assert gpu.main(["--dry-run", "--only", "precision", "language", "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["dry_run"] and found["stamp"]["device"] == "cpu" and set(found["checks"]) == {"precision", "language"}
+    assert all(check["ok"] for check in found["checks"].values())
+    assert 0 < max(found["checks"]["precision"]["as asked"].values()) < gpu.FLOAT32
+    assert found["checks"]["language"]["tokens per second"] > 0
+
+
+def test_a_gpu_check_that_fails_crashes_or_hangs_stops_no_other(tmp_path, monkeypatch, capsys):
+    program = """
+import sys, time, pathlib
+folder, *names = sys.argv[1:]
+for name in names:
+    if name == "repetition": sys.exit(3)
+    if name == "correctness": time.sleep(60)
+    part = pathlib.Path(folder, "part")
+    part.write_text('{"ok": %s}' % ("false" if name == "rates" else "true"))
+    part.rename(pathlib.Path(folder, name + ".json"))
+"""
+    monkeypatch.setattr(gpu, "_call", lambda folder, _, names, quick: [sys.executable, "-c", program, folder, *names])
+    monkeypatch.setattr(gpu, "CHECKS", tuple(check._replace(seconds=10 / gpu.PATIENCE) for check in gpu.CHECKS))
+    out = tmp_path / "found.json"
+    assert gpu.main(["--dry-run", "--out", str(out)]) == 1
+    checks = json.loads(out.read_text())["checks"]
+    assert list(checks) == [check.name for check in gpu.CHECKS]
+    assert checks["repetition"]["error"] == "its process ended with 3"
+    assert checks["correctness"]["error"] == "its process took too long"
+    assert {name for name, check in checks.items() if check["ok"]} == {"precision", "language", "tests", "smoke"}
+
+
+def test_a_gpu_check_that_raises_says_what(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu, "CHECKS", (gpu.Check("bad", 1, lambda device, quick: 1 / 0),))
+    gpu._child(str(tmp_path), "cpu", ["bad"], True)
+    found = json.loads((tmp_path / "bad.json").read_text())
+    assert not found["ok"] and found["error"] == "ZeroDivisionError: division by zero" and "1 / 0" in found["said"]
+
+
+def test_differences_of_a_workers_values():
+    assert gpu.difference([1.0, 2.0], [1.0, 2.002]) == pytest.approx(1e-3, rel=0.01)
+    assert gpu.difference(np.array([np.nan, 4.0]), np.array([np.nan, 4.0])) == 0
+    assert gpu.difference([1.0], [1.0, 2.0]) == gpu.difference([np.nan], [1.0]) == gpu.difference("a", "b") == np.inf
+
+
+def test_random_numbers_of_another_device_come_from_the_host():
+    with gpu.DrawnOnTheHost() as draws:
+        there = streams.generator(3, "data", "meta")
+        assert there.device.type == "meta"
+        drawn = torch.randn(4, generator=there, device="cpu")
+        filled = torch.empty(4).uniform_(generator=there)
+    here = streams.generator(3, "data")
+    torch.testing.assert_close(drawn, torch.randn(4, generator=here), rtol=0, atol=0)
+    torch.testing.assert_close(filled, torch.empty(4).uniform_(generator=here), rtol=0, atol=0)
+    assert not draws.own_draws and streams.generator(0, "a").device.type == "cpu"
+
+
+def test_the_expected_rates_are_those_of_the_page_and_what_binds_is_the_slowest():
+    page = (paths.ROOT / "docs" / "scaling.md").read_text()
+    assert roofline.table() in page
+    card = roofline.Card("", bfloat16=100.0, float32=10.0, float64=1.0, n_bytes=10.0)
+    work = roofline.Work("", operations=20.0, kind="float32", n_bytes=8.0, kernels=1e6, makes=1, unit="steps")
+    assert roofline.seconds(work, card) == (pytest.approx(5.0), "launches")
+    assert roofline.seconds(work._replace(kernels=1), card) == (pytest.approx(4.0), "products")

@@ -21,6 +21,11 @@ def draw(*, seed, device, scale):
     return {"values": values, "seed": seed, "text": "é", "nothing": None, "scalar": np.float64(1.5), "list": [1, 2]}
 
 
+def placed(*, seed, device, scale):
+    """Uses the device."""
+    return {"values": torch.full((2,), scale, device=device).cpu().numpy()}
+
+
 def slow(*, seed, device, index):
     """Takes a moment, so that a sweep can be killed in the middle."""
     tempfile.mkstemp(dir=os.environ.get("TOY_CALLS"))

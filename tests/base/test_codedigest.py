@@ -80,11 +80,13 @@ def digest(tmp_path, monkeypatch):
             (library / file).write_text(text.replace(before, after, 1) if before else text)
         codedigest._parse.cache_clear()
         codedigest.digest.cache_clear()
+        codedigest._reached.cache_clear()
         return codedigest.digest(NamedPlace("polysemanticity.worker", name))
 
     yield of
     codedigest._parse.cache_clear()
     codedigest.digest.cache_clear()
+    codedigest._reached.cache_clear()
 
 
 REACHED = {
@@ -152,3 +154,15 @@ def test_every_paper_has_a_digest():
     for slug in paths.papers():
         paper = importlib.import_module(f"polysemanticity.papers.{slug}")
         assert len(codedigest.digest(paper.Config)) == 64
+
+
+def test_what_a_worker_reads_and_reaches():
+    from benchmarks import workers
+
+    found = workers.workers("coding_theory_spectra")
+    assert codedigest.reads(found["vision.vae"], "device") and not codedigest.reads(
+        found["entropy.rounded_units"], "device"
+    )
+    assert codedigest.reaches(found["vision.vae"], "networks.train", "fit")
+    assert codedigest.reaches(found["vision.vae"], "networks.train")
+    assert not codedigest.reaches(found["entropy.rounded_units"], "networks.train")

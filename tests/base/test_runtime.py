@@ -81,3 +81,32 @@ def test_cuda_is_needed_where_a_cluster_computes_not_here(toy_paper, monkeypatch
     monkeypatch.setenv(runtime.CLUSTER, "tcp://127.0.0.1:8786")
     assert runtime.start(toy_paper, profile="default", seed=0, device="cuda", overrides={}).device == "cuda"
     assert runtime.start(toy_paper, profile="default", seed=0, device="auto", overrides={}).device == "cpu"
+
+
+def test_exact_arithmetic_on_cuda_and_all_as_it_was_afterwards(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+
+    def switches():
+        return (
+            torch.backends.cudnn.allow_tf32,
+            torch.backends.cuda.matmul.allow_tf32,
+            torch.are_deterministic_algorithms_enabled(),
+            torch.utils.deterministic.fill_uninitialized_memory,
+        )
+
+    before = switches()
+    assert before[0]  # torch's own choice, which probing would suffer from
+    with runtime.exact("cpu"):
+        assert switches() == before
+    with pytest.raises(ZeroDivisionError), runtime.exact("cuda:0"):
+        assert switches() == (False, False, True, False)
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        raise ZeroDivisionError
+    assert switches() == before
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+
+
+def test_a_device_that_nobody_asked_for_is_known(toy_paper):
+    asked = {"profile": "default", "seed": 0, "overrides": {}}
+    assert runtime.start(toy_paper, device="auto", **asked).auto
+    assert not runtime.start(toy_paper, device="cpu", **asked).auto

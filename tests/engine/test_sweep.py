@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 import toy_worker
 from joblib.externals import loky
 
@@ -69,7 +70,8 @@ def test_equal_tasks_are_computed_once(toy_run, tmp_path):
 
 @pytest.mark.parametrize("change", ["config", "seed", "threads", "code", "versions", "device"])
 def test_key_depends_on_everything_the_numbers_depend_on(toy_run, monkeypatch, change):
-    before = sweep._Task(toy_worker.draw, CONFIGS[0], 0, toy_run)
+    worker = toy_worker.placed if change == "device" else toy_worker.draw
+    before = sweep._Task(worker, CONFIGS[0], 0, toy_run)
     config, seed, run = CONFIGS[0], 0, toy_run
     if change == "config":
         config = CONFIGS[1]
@@ -83,8 +85,8 @@ def test_key_depends_on_everything_the_numbers_depend_on(toy_run, monkeypatch, c
         monkeypatch.setattr("polysemanticity.base.codedigest.digest", lambda worker: "edited")
     else:
         monkeypatch.setattr(runtime, "versions", lambda: {"torch": "0"})
-    assert sweep._Task(toy_worker.draw, config, seed, run).key != before.key
-    assert sweep._Task(toy_worker.draw, dict(CONFIGS[0]), 0, toy_run).key == before.key or change in (
+    assert sweep._Task(worker, config, seed, run).key != before.key
+    assert sweep._Task(worker, dict(CONFIGS[0]), 0, toy_run).key == before.key or change in (
         "code",
         "versions",
     )
@@ -193,6 +195,27 @@ def test_code_edited_under_a_running_sweep_is_refused(toy_run):
         sweep._compute(task, parent=os.getpid() + 1, wait=False)
 
 
-def test_cuda_runs_one_process_at_a_time(toy_run):
-    assert sweep._processes(dataclasses.replace(toy_run, device="cuda:0"), 8) == 1
-    assert sweep._processes(toy_run, 1) == 1
+def test_a_worker_that_uses_no_device_has_one_key_on_all(toy_run):
+    on_a_card = dataclasses.replace(toy_run, device="cuda:1")
+    here, there = (sweep._Task(toy_worker.draw, CONFIGS[0], 0, run) for run in (toy_run, on_a_card))
+    assert here.key == there.key and there.device == "cpu"
+    assert sweep._Task(toy_worker.placed, CONFIGS[0], 0, on_a_card).device == "cuda:1"
+
+
+def test_one_process_where_a_cards_memory_is_too_small_for_several(toy_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYSEMANTICITY_PROGRESS", str(tmp_path / "progress"))
+    monkeypatch.setattr("polysemanticity.engine.placement.processes", lambda device, run, n_tasks: 2)
+    enough, compute_all = [1], sweep._compute_all
+
+    def with_little_memory(tasks, wait, results, n_jobs, read):
+        if n_jobs not in enough:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        compute_all(tasks, wait, results, n_jobs, read)
+
+    monkeypatch.setattr(sweep, "_compute_all", with_little_memory)
+    results = sweep.run(toy_worker.draw, CONFIGS, [0], toy_run)
+    assert len(results) == 2 and calls(tmp_path) == 2
+    assert "draw: too little memory on cpu for 2 processes: now one" in (tmp_path / "progress").read_text()
+    enough.clear()
+    with pytest.raises(torch.OutOfMemoryError):  # alone, too
+        sweep.run(toy_worker.draw, CONFIGS, [1], toy_run)

@@ -71,7 +71,7 @@ DAMAGE = (truncated, flipped, empty, foreign, swapped, longer, zeroed, crossed)
 def test_damaged_results_are_noticed_set_aside_and_computed_again(tmp_path, monkeypatch, rng, count, size):
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(tmp_path / "cache"))
     n = 12
-    monkeypatch.setattr("polysemanticity.engine.sweep._processes", lambda run, n_tasks: 1)
+    monkeypatch.setattr("polysemanticity.engine.placement.processes", lambda device, run, n_tasks: 1)
     victims.the_sweep(n)
     files = sorted(store.stored())
     good = {path: path.read_bytes() for path in files}
@@ -101,7 +101,7 @@ def test_damaged_results_are_noticed_set_aside_and_computed_again(tmp_path, monk
 
 def test_a_folder_in_a_results_place(tmp_path, monkeypatch, count):
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("polysemanticity.engine.sweep._processes", lambda run, n_tasks: 1)
+    monkeypatch.setattr("polysemanticity.engine.placement.processes", lambda device, run, n_tasks: 1)
     victims.the_sweep(1)
     (path,) = store.stored()
     expected = injection._content(path)

@@ -15,16 +15,15 @@ from polysemanticity import audit, spectra
 from polysemanticity.base import codedigest, paths, streams
 from polysemanticity.networks import hooks, language_models, resnet_vae, train
 
+FEWEST = 10  # operations on the device of a worker that uses it
 SHORT = {"steps": 10, "batch_size": 16}  # the largest values here of settings whose names end so
 
 
 def shortened(call: workers.Call) -> workers.Call:
     """The call with shorter trainings."""
-    config = dict(call.config)
-    for key, value in config.items():
-        most = next((most for end, most in SHORT.items() if key.endswith(end) and isinstance(value, int)), value)
-        config[key] = min(value, most) if most is not value else value
-    return call._replace(config=config)
+    whole = {key: value for key, value in call.config.items() if isinstance(value, int)}
+    short = {key: min(value, most) for key, value in whole.items() for end, most in SHORT.items() if key.endswith(end)}
+    return call._replace(config={**call.config, **short})
 
 
 def tried(call: workers.Call, compared: bool = True) -> None:
@@ -33,7 +32,7 @@ def tried(call: workers.Call, compared: bool = True) -> None:
         there = call("cuda")
     tensors = [key for key, value in there.items() if isinstance(value, torch.Tensor)]
     assert not tensors, f"results are arrays, not tensors: {tensors}"
-    assert device.done["device"] > device.done["host"], f"hardly anything was done on the device: {device.done}"
+    assert device.done["device"] >= FEWEST, f"hardly anything was done on the device: {device.done}"
     if device.autocast or not compared:
         return
     here = call("cpu")
@@ -151,7 +150,7 @@ def test_hooks_into_a_transformer(monkeypatch):
     torch.testing.assert_close(losses_there, losses)
 
 
-def waits(monkeypatch, n_steps):
+def waits(n_steps):
     """Times that the host waited and copies that it made in a training that logs at its end."""
     pixels = (torch.rand(64, 3, 16, 16, generator=streams.generator(0, "pixels")) * 255).byte()
     with pytest.MonkeyPatch.context() as patches, pretended(patches) as device:
@@ -161,12 +160,12 @@ def waits(monkeypatch, n_steps):
             model, resnet_vae.vae_loss, pixels, n_steps=n_steps, batch_size=32, lr=1e-3, seed=0, log_every=n_steps,
             autocast=train.fast_autocast("cuda"), channels_last=True,
         )  # fmt: skip
-    assert device.autocast and next(model.parameters()).is_contiguous() is not None
+    assert device.autocast and all(isinstance(part, OnCuda) for part in model.parameters())
     return sum(device.waits.values()), sum(device.copies.values())
 
 
-def test_a_training_waits_and_copies_for_its_epochs_and_not_for_its_steps(monkeypatch):
-    short, long = waits(monkeypatch, 2), waits(monkeypatch, 10)  # one epoch and five: an order is copied for each
+def test_a_training_waits_and_copies_for_its_epochs_and_not_for_its_steps():
+    short, long = waits(2), waits(10)  # one epoch and five: an order is copied for each
     assert long[0] == short[0] and long[1] == short[1] + 4
 
 

@@ -44,8 +44,8 @@ def reaches(function: Callable, module: str, name: str | None = None) -> bool:
 
 def reads(function: Callable, argument: str) -> bool:
     """Whether the body of a top-level function mentions one of its arguments."""
-    statements = _parse(function.__module__).definitions[function.__name__]
-    nodes = (node for statement in statements for part in statement.body for node in ast.walk(part))
+    (definition,) = _parse(function.__module__).definitions[function.__name__]
+    nodes = (node for statement in definition.body for node in ast.walk(statement))
     return any(isinstance(node, ast.Name) and node.id == argument for node in nodes)
 
 
