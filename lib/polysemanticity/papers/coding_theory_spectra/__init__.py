@@ -15,6 +15,7 @@ from polysemanticity.papers.coding_theory_spectra import (
     error_correction,
     estimators,
     feature_autoencoders,
+    inputs,
     known_information,
     language,
     linear_dropout,
@@ -77,3 +78,9 @@ class Config:
     linear_dropout: linear_dropout.Settings = family(linear_dropout.Settings)
     language: language.Settings = family(language.Settings)
     threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)
+
+    def __post_init__(self):
+        inputs.check_vision(self.vision)
+
+
+check_files = inputs.check_files

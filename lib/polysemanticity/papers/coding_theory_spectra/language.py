@@ -108,6 +108,11 @@ class Settings:
     n_directions: int = setting(50, "directions of each kind in each layer", low=2, smoke=4)
     n_candidates: int = setting(100, "random projections from which the one of least energy is kept", low=2, smoke=3)
 
+    def __post_init__(self):
+        check(self.width % self.heads == 0, "language.width", self.width, f"a multiple of heads = {self.heads}")
+        units = f"at most width = {self.width}, where a network is trained here"
+        check(bool(self.checkpoint) or self.n_directions <= self.width, "n_directions", self.n_directions, units)
+
 
 def network(settings: Settings) -> dict:
     """Return the one configuration of `gpt2`, with the fingerprint of the files that it reads."""
