@@ -4,6 +4,12 @@
 # a container may forbid Python to keep compiled modules; every process would then compile torch anew, 20 seconds each
 unset PYTHONDONTWRITEBYTECODE
 
+say() { echo "setup: $*" >&2; }
+
+check_path() {  # neither PYTHONPATH nor a virtual environment can be in a folder with a colon in its name
+    case "$PWD" in *:*) say "the path $PWD has a colon in it: move or rename the folder"; exit 2 ;; esac
+}
+
 lacking() {  # PYTHON EXTRA...: what it lacks of pyproject.toml's dependencies and of these extras, a line each
     "$1" - "${@:2}" <<'PY' 2>/dev/null || echo "Python 3.11 or newer"
 import re, sys, tomllib
@@ -46,8 +52,6 @@ tell_models() {  # PYTHON: say what of them it lacks; nothing needs them to run
     if [ -z "$missing" ]; then return 0; fi
     say "not here: $missing; what is measured on them is left out. To get them: $1 -m pip install $MODELS"
 }
-
-say() { echo "setup: $*" >&2; }
 
 make_environment() {  # what to install: a requirement of this folder, such as ".[notebooks,test]"
     local python candidate

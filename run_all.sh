@@ -6,7 +6,9 @@ set -euo pipefail
 export POLYSEMANTICITY_CALLED_FROM=${POLYSEMANTICITY_CALLED_FROM:-$PWD}  # relative paths on the command line begin there
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./environment.sh
+check_path
 case " $* " in *" --site "*) find_environment docs ;; *) find_environment ;; esac
 if [ "${1:-}" = --setup ]; then exit 0; fi
 export PYTHONPATH="$PWD/lib${PYTHONPATH:+:$PYTHONPATH}"  # this checkout, whatever else is installed
+export PYTHONUTF8=1  # text is UTF-8, wherever this runs
 exec "$PYTHON" -m polysemanticity "$@"

@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source ./environment.sh
+check_path
 find_environment test docs
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .

@@ -62,11 +62,11 @@ def save(results: dict[str, dict], stamp: dict, quick: bool, out: Path) -> None:
     """Write the results among those of the same machine, and the page that shows every machine's."""
     folder = out / "benchmarks" / "results"
     file = folder / f"{measure.machine(stamp)}{'-quick' if quick else ''}.json"
-    before = json.loads(file.read_text())["cases"] if file.exists() else {}
+    before = json.loads(file.read_text(encoding="utf-8"))["cases"] if file.exists() else {}
     folder.mkdir(parents=True, exist_ok=True)
     whole = {"stamp": stamp, "quick": quick, "cases": before | results}
     paths.write_atomically(file, (json.dumps(whole, indent=1, ensure_ascii=False) + "\n").encode())
-    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
     shown = {name: result for name, result in found.items() if not result["quick"]} or found
     (out / "docs").mkdir(exist_ok=True)
     paths.write_atomically(out / "docs" / "benchmarks.md", table.page(shown).encode())

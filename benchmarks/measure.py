@@ -300,14 +300,16 @@ def _peak_of(function: Callable, arguments: dict) -> int:
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) - before
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the peak so far
     before = _kibibytes(status, "VmRSS")
     work()
     return max(_kibibytes(status, "VmHWM") - before, 0) * 1024
 
 
 def _kibibytes(status: Path, name: str) -> int:
-    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(name))
+    return next(
+        int(line.split()[1]) for line in status.read_text(encoding="utf-8").splitlines() if line.startswith(name)
+    )
 
 
 # ------------------------------------------------------------ the machine
@@ -337,7 +339,7 @@ def machine(stamp: dict) -> str:
 def _cpu_model() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -98,7 +98,7 @@ def shard(n_layer: int, width: int, tokens: int):
     model = train.build(language_models.build, seed=0, device="cpu", **shape)
     folder = tempfile.TemporaryDirectory()
     text = "words of a text\n\n" * (tokens // 8)
-    (Path(folder.name) / "text.txt").write_text(text)
+    (Path(folder.name) / "text.txt").write_text(text, encoding="utf-8")
     language_models.save(model, language_models.train_tokenizer(text, 256), folder.name)
     call = {"checkpoint": folder.name, "text": str(Path(folder.name) / "text.txt"), "place": [0, 1], "context": 64}
     call |= {"content": shards.data.fingerprint(text), "precision": "float32", "seed": 0, "device": "cpu"}
@@ -338,13 +338,17 @@ def save(kinds: Mapping, stamp: Mapping, quick: bool, out: Path) -> None:
     """Write the results among those of this machine, and the tables of all machines that are complete into the page."""
     folder, page = out / "benchmarks" / "results" / "scaling", out / "docs" / "scaling.md"
     file = folder / f"{measure.machine(stamp)}{'-quick' if quick else ''}.json"
-    before = json.loads(file.read_text())["kinds"] if file.exists() else {}
+    before = json.loads(file.read_text(encoding="utf-8"))["kinds"] if file.exists() else {}
     content = json.dumps({"stamp": stamp, "quick": quick, "kinds": before | kinds}, indent=1, ensure_ascii=False)
     paths.write_atomically(file, f"{content}\n".encode())
-    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
     found = {name: each for name, each in found.items() if set(each["kinds"]) >= set(KINDS)}
     shown = {name: each for name, each in found.items() if not each["quick"]} or found
-    text = page.read_text() if page.exists() else (paths.ROOT / "docs" / "scaling.md").read_text()
+    text = (
+        page.read_text(encoding="utf-8")
+        if page.exists()
+        else (paths.ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    )
     paths.write_atomically(page, readme.replaced(text, "scaling", tables(shown)).encode())
 
 

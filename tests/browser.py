@@ -74,7 +74,7 @@ class Browser:
     def _port(self, timeout: float = 60) -> int:
         file, deadline = Path(self.profile, "DevToolsActivePort"), time.monotonic() + timeout
         while time.monotonic() < deadline and self.process.poll() is None:
-            if file.exists() and (lines := file.read_text().split()):
+            if file.exists() and (lines := file.read_text(encoding="utf-8").split()):
                 return int(lines[0])
             time.sleep(0.05)
         raise TimeoutError(f"{CHROMIUM} did not start within {timeout} s, or ended with {self.process.poll()}")

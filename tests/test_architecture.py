@@ -121,3 +121,40 @@ def test_engine_and_pages_name_no_paper():
 def test_tests_stand_where_their_modules_do():
     folders = {path.name for path in paths.PACKAGE.iterdir() if (path / "__init__.py").exists()}
     assert folders == {path.name for path in (paths.ROOT / "tests").iterdir() if path.is_dir()} & folders
+
+
+def without_encoding(tree):
+    """Lines of calls that read or write text in whatever encoding the machine has; ruff sees only those of known paths."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or any(word.arg in ("encoding", None) for word in node.keywords):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        values = [*node.args, *(word.value for word in node.keywords)]
+        texts = [str(value.value) for value in values if isinstance(value, ast.Constant)]
+        binary = called == "open" and any("b" in text and set(text) <= set("rwxab+") for text in texts)
+        place = {"read_text": 0, "write_text": 1}.get(called)
+        positional = place is not None and len(node.args) > place
+        owner = getattr(getattr(node.func, "value", None), "id", "")
+        if called in ("read_text", "write_text", "open") and not binary and not positional and owner not in NO_FILES:
+            yield node.lineno
+
+
+NO_FILES = ("os", "Image", "webbrowser", "tokenizers")  # what they open is no text
+
+
+@pytest.mark.parametrize("folder", ["lib", "benchmarks", "templates"])
+def test_text_is_utf8_wherever_it_is_read_and_written(folder):
+    files = sorted((paths.ROOT / folder).rglob("*.py"))
+    found = [
+        f"{file.relative_to(paths.ROOT)}:{line}"
+        for file in files
+        for line in without_encoding(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    assert files and not found
+
+
+def test_the_rule_on_encodings_sees_what_it_should():
+    good = "p.read_text(encoding='utf-8'); p.open('rb'); open(x, 'wb'); p.write_text(s, 'utf-8'); os.open(p, 3); f(p)"
+    bad = ["p.read_text()", "p.write_text(s)", "open(x)", "p.open('w')", "(a / 'b').open()"]
+    assert not list(without_encoding(ast.parse(good)))
+    assert all(list(without_encoding(ast.parse(line))) for line in bad)

@@ -83,6 +83,41 @@ def test_the_table_beside_a_figure_is_what_it_was_drawn_from(toy_run):
     assert published["low"].isna().sum() == 3
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("table", "lacking", "whole"),
+    [
+        ({"value": [1.0, NAN]}, [], False),
+        ({"value": [NAN, NAN]}, ["the value"], True),
+        ({"quantity": ["a", "b"], "value": [1.0, NAN]}, ["b"], False),
+        ({"quantity": ["a", "b"], "value": [NAN, NAN]}, ["a", "b"], True),
+        ({"quantity": ["a", "b"], "value": [1.0, NAN], "pixels": ["", "00ff"]}, [], False),
+        ({"quantity": ["a", "b"], "value": [1.0, NAN], "what": ["measured", "control"]}, [], False),
+    ],
+)
+def test_what_is_nan_throughout_is_said_and_not_drawn(toy_run, table, lacking, whole):
+    table = pd.DataFrame({"what": "measured", "x": [1, 2], **table})
+    assert plots.unmeasured(plots.read(io.StringIO(plots.csv_text(table)))) == (lacking, whole)
+    drawn = []
+
+    def draw(table):
+        drawn.append(plt.figure())
+        return drawn[-1]
+
+    draw.__name__ = "fig1_toy"
+    shown = plots.show(draw, table, toy_run)
+    assert bool(drawn) != whole
+    assert ("no number was measured of: " + "; ".join(lacking) in shown.alt) == bool(lacking)
+    assert not drawn or bool(drawn[-1]._supxlabel) == bool(lacking)
+
+
+def test_every_published_figure_shows_numbers():
+    for file in sorted((paths.ROOT / "figures").rglob("*.csv")):
+        assert plots.unmeasured(plots.read(file)) == ([], False), file
+
+
 def test_rounding_noise_is_told_by_each_quantity():
     table = pd.DataFrame({"what": "measured", "quantity": ["a", "a", "b", "b"], "value": [1.0, 1e-14, 1e-14, 2e-14]})
     assert list(plots.read(io.StringIO(plots.csv_text(table)))["value"]) == [1, 0, 1e-14, 2e-14]

@@ -65,13 +65,13 @@ def fails(*, seed, device, index):
 
 def reads(*, seed, device, file, content):
     """Reads a file whose fingerprint is its content."""
-    with open(file) as opened:
+    with open(file, encoding="utf-8") as opened:
         return {"length": len(opened.read())}
 
 
 def fingerprint_here(config):
     """What the file holds on this machine."""
-    with open(config["file"]) as opened:
+    with open(config["file"], encoding="utf-8") as opened:
         return opened.read()
 
 

@@ -10,8 +10,12 @@ NEEDED = ("papermill", "nbformat", "ipykernel", "matplotlib", "seaborn")  # impo
 
 def main() -> int:
     """Run what the command line asks for; 2, with what is missing, outside a checkout or without the `notebooks`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal may have no Greek, and a file's name no meaning as text
+            stream.reconfigure(errors="backslashreplace")
     try:
         paths.checkout()
+        paths.check_name()
         for name in NEEDED:
             if importlib.util.find_spec(name) is None:
                 raise ModuleNotFoundError(f"No module named {name!r}")

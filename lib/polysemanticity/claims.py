@@ -148,7 +148,7 @@ def save(run: runtime.Run) -> None:
 def published(slug: str) -> list[Row]:
     """Return the published rows of a paper's claims in the order of their ids; none where nothing was published."""
     file = paths.home() / "figures" / slug / "claims.json"
-    return [Row(row) for row in json.loads(file.read_text())] if file.exists() else []
+    return [Row(row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
 
 
 def rule_text(rule: Mapping[str, Band]) -> str:

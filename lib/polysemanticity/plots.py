@@ -119,19 +119,49 @@ def show(draw: Callable[[pd.DataFrame], Figure], table: pd.DataFrame, run: runti
     """Draw a paper's figure from its table, save both under the function's name, and return it to be shown.
 
     `draw` gets the table as it is read back from the CSV, so that it needs nothing else. A picture that was drawn from
-    the same table by the same code is not drawn again. Raises ValueError for a name that the paper does not declare,
-    and for a table that is not tidy.
+    the same table by the same code is not drawn again. What is NaN throughout is said below the picture, and in its
+    place where nothing else was measured. Raises ValueError for a name that the paper does not declare, and for a table
+    that is not tidy.
     """
     name, text, drawing = draw.__name__, csv_text(table), drawing_code(draw)
     check(name in run.figures, "name", name, f"one declared in FIGURES: {', '.join(run.figures)}")
-    picture = _kept(drawing, text)
+    tidy = read(io.StringIO(text))
+    lacking, whole = unmeasured(tidy)
+    note = f"no number was measured of: {'; '.join(lacking)}" if lacking else ""
+    picture = None if lacking else _kept(drawing, text)
     if picture is None:
-        figure = draw(read(io.StringIO(text)))
+        figure = _empty() if whole else draw(tidy)
+        if note:
+            figure.supxlabel(note, fontsize=9, color=PAPER, wrap=True)
         picture = _drawn(figure)
         plt.close(figure)
         _keep(drawing, text, picture)
     _write(name, run, picture, text, drawing)
-    return Shown(picture, name, run.figures[name])
+    return Shown(picture, name, ". ".join(filter(None, [run.figures[name], note])))
+
+
+def unmeasured(table: pd.DataFrame) -> tuple[list[str], bool]:
+    """Return the quantities of which every measured value is NaN, and whether that is so of all quantities.
+
+    A quantity whose rows tell something in a column of their own, as the pixels of a picture, is none of them.
+    """
+    if "value" not in table or "measured" not in set(table["what"]):
+        return [], False
+    names = table["quantity"] if "quantity" in table else pd.Series("the value", index=table.index)
+    measured, lacking = table["what"] == "measured", []
+    kinds = list(dict.fromkeys(names[measured].dropna()))
+    for kind in kinds:
+        inside, others = names == kind, names != kind
+        own = any(table.loc[inside, c].notna().any() and not table.loc[others, c].notna().any() for c in table)
+        if table.loc[inside & measured, "value"].isna().all() and not (own and others.any()):
+            lacking.append(str(kind))
+    return lacking, bool(lacking) and len(lacking) == len(kinds)
+
+
+def _empty() -> Figure:
+    figure, ax = plt.subplots(figsize=(6, 1))
+    ax.set_axis_off()
+    return figure
 
 
 def drawing_code(draw: Callable) -> str:

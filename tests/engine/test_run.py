@@ -16,7 +16,13 @@ from polysemanticity.engine import publish, run
 from polysemanticity.papers import feature_capacity as paper
 
 SLUG = paper.SLUG
-GOOD = """
+# what `plots.show` puts into a notebook, for every figure
+PICTURES = f"""
+for name in {list(paper.FIGURES)}:
+    display({{"image/png": "iVBORw0KGgo="}}, metadata={{"polysemanticity": {{"figure": name}}}}, raw=True)
+"""
+GOOD = (
+    """
 from polysemanticity import claims, plots
 from polysemanticity.base import runtime
 from polysemanticity.papers import feature_capacity as paper
@@ -33,6 +39,8 @@ for name in paper.CLAIMS:
     claims.not_tested(name, "a test of the runner", run)
 claims.save(run)
 """
+    + PICTURES
+)
 SHOWING = """
 claim, figure = next(iter(run.rows)), next(iter(run.figures))
 def draw(table):
@@ -45,7 +53,7 @@ plots.show(draw, table, run)
 """
 # the same files without importing anything slow, for the runs that are to fail
 WRITTEN = [f"{name}.{suffix}" for name in paper.FIGURES for suffix in publish.SUFFIXES]
-QUICK = f"""
+WRITES = f"""
 import json, os, pathlib
 folder = pathlib.Path(os.environ["POLYSEMANTICITY_OUT"], "figures", "{SLUG}")
 folder.mkdir(parents=True)
@@ -53,6 +61,7 @@ for name in {WRITTEN}:
     (folder / name).write_text("x")
 (folder / "claims.json").write_text(json.dumps([{{"id": name, "verdict": "not tested"}} for name in {list(paper.CLAIMS)}]))
 """
+QUICK = WRITES + PICTURES
 PARAMETERS = 'profile = "default"\nseed = 0\ndevice = "auto"\noverrides = {}'
 
 
@@ -150,6 +159,24 @@ def test_failure_is_reported_and_changes_nothing(home, capsys, how):
     assert snapshot(home) == before
     assert process_list.started_over(home) == []
     assert not list((paths.cache() / "staging").iterdir())
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "",
+        PICTURES.replace("image/png", "text/plain"),  # what is left where the backend of matplotlib draws nothing
+        PICTURES.replace(f"{list(paper.FIGURES)}", f"{list(paper.FIGURES)[1:]}"),
+        PICTURES.replace('"figure": name', '"claim": name'),
+    ],
+    ids=["no picture", "text in place of pictures", "one is missing", "of something else"],
+)
+def test_figures_that_are_written_and_not_shown_are_a_failure(home, capsys, cell):
+    write_notebook(home, WRITES, cell)
+    before = snapshot(home)
+    assert run.main([]) == 1
+    assert "was written and its picture is not shown" in capsys.readouterr().out
+    assert snapshot(home) == before
 
 
 def test_missing_parameters_tag_is_a_failure(home, capsys):
@@ -253,6 +280,8 @@ def test_signal_ends_every_process_and_changes_nothing(home, number):
         (["--set", "n_seeds=2", "--set", "threads=0"], "threads = 0: allowed is a number"),
         (["--only", SLUG, "--only", "other"], "slug 'other' is unknown"),
         (["--only", "other", "--only", SLUG], "slug 'other' is unknown"),
+        (["--set", "sizes=[192]"], "'sizes' is unknown"),
+        (["--set", "architectures.n_seeds=2"], "did you mean"),
         (["--device", "tpu"], "device = 'tpu': allowed is auto, cpu, cuda or cuda:N"),
         (["--seed", "-1"], "seed = -1: allowed is an integer of at least 0"),
     ],
@@ -264,6 +293,28 @@ def test_bad_request_is_refused_before_anything_runs(home, capsys, arguments, me
     complaint = capsys.readouterr().err
     assert message in complaint and complaint.count("\n") == 1
     assert snapshot(home) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--profile", "smoke", "--profile", "default"], ["--seed", "1", "--seed=1"], ["--device", "cpu", "--device", "auto"],
+        ["--jobs", "1", "--only", SLUG, "--jobs", "2"], ["--timeout", "9", "--timeout", "9"], ["--dask", "a", "--dask", "b"],
+    ],
+)  # fmt: skip
+def test_an_option_with_one_value_is_refused_twice(arguments, capsys):
+    with pytest.raises(SystemExit) as refusal:
+        run.main(arguments)
+    assert refusal.value.code == 2 and "is given twice, as" in capsys.readouterr().err
+
+
+def test_options_with_several_values_add_up(home, capsys):
+    write_notebook(home, QUICK)
+    asked = ["--only", SLUG, "--set", "starts=3", "--only", SLUG, "--set", "threads=1"]
+    assert run.main([*asked, "--profile", "smoke"]) == 0
+    assert "'blocks.starts'" not in capsys.readouterr().err
+    text = (home / "out" / "smoke-changed" / "docs" / f"03_{SLUG}.ipynb").read_text(encoding="utf-8")
+    assert "starts" in text and "threads" in text
 
 
 def test_cuda_asked_for_and_absent_is_refused(home, capsys, monkeypatch):

@@ -42,7 +42,7 @@ def home(tmp_path, monkeypatch):
 
 def write(file: Path, text: str):
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
 
 
 def notebook(*cells):

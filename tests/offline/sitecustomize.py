@@ -10,7 +10,7 @@ _connect, _resolve = socket.socket.connect, socket.getaddrinfo
 def _refuse(host) -> None:
     if host is None or str(host).startswith(LOOPBACK):
         return
-    with open(os.environ["NETWORK_ATTEMPTS"], "a") as file:
+    with open(os.environ["NETWORK_ATTEMPTS"], "a", encoding="utf-8") as file:
         file.write(f"{host}\n")
     raise OSError(f"the network was touched: {host}")
 

@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
         report = options.report(options)
         print(report)
         if options.json:
-            Path(options.json).write_text(report.to_json() + "\n")
+            Path(options.json).write_text(report.to_json() + "\n", encoding="utf-8")
         if options.plot:
             from polysemanticity.audit import figures  # drawing needs packages that computing does not
 

@@ -112,7 +112,7 @@ def _parse(module: str) -> _Source:
     definitions: dict[str, list[ast.stmt]] = {}
     modules: dict[str, str] = {}
     names: dict[str, tuple[str, str]] = {}
-    for statement in ast.parse(file.read_text()).body:
+    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.Import):
             for alias in statement.names:
                 if within(alias.name):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 PROFILES = ("smoke", "default", "paper")
 LONGEST = 300  # characters of a value that an error shows
+MOST = 10**9  # the largest whole number of a setting that does not say how large it may be
 _SAME = object()
 
 
@@ -23,9 +24,10 @@ def setting(
 ):  # fmt: skip
     """Return a dataclass field that carries its one-sentence meaning, what values it allows, and those of the profiles.
 
-    `low` and `high` are inclusive and hold for every element of a tuple; `choices` lists the allowed values. `smoke`
-    and `paper` are the values in these profiles where they differ from the default. `place` says that a text names a
-    "file", a "folder" or a "folder or name": on the command line it is looked for at once (`typed`).
+    `low` and `high` are inclusive and hold for every element of a tuple (without `high` whole numbers end at 10⁹);
+    `choices` lists the allowed values. `smoke` and `paper` are the values in these profiles where they differ from the
+    default. `place` says that a text names a "file", a "folder" or a "folder or name": on the command line it is looked
+    for at once (`typed`).
     """
     profiles = {name: value for name, value in (("smoke", smoke), ("paper", paper)) if value is not _SAME}
     metadata = {"help": help, "low": low, "high": high, "choices": choices, "profiles": profiles, "place": place}
@@ -191,6 +193,7 @@ def _inside(value, metadata: Mapping) -> bool:
     low, high, choices = (metadata.get(key) for key in ("low", "high", "choices"))
     if isinstance(value, float) and not math.isfinite(value):
         return False
+    high = MOST if high is None and isinstance(value, int) else high
     return (choices is None or value in choices) and (low is None or value >= low) and (high is None or value <= high)
 
 
@@ -201,5 +204,5 @@ def _range_text(metadata: Mapping) -> str:
     if low is not None and high is not None:
         return f"a number from {low} to {high}"
     if low is not None:
-        return f"a number of at least {low}"
+        return f"a number of at least {low}, a whole one of at most {MOST:,}"
     return f"a number of at most {high}" if high is not None else "a finite number"

@@ -6,7 +6,7 @@ touches the published figures.
 """
 
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -41,6 +41,12 @@ def checkout() -> Path:
             "which has the notebooks"
         )
     return ROOT
+
+
+def check_name() -> None:
+    """Raise RuntimeError where the checkout's path has a character in it that a list of folders cannot hold."""
+    if os.pathsep in str(PACKAGE):
+        raise RuntimeError(f"the path of this checkout has {os.pathsep!r} in it, {ROOT}: allowed is one without it")
 
 
 def home() -> Path:
@@ -102,15 +108,22 @@ def part_pattern(path: Path) -> str:
 
 def _write_beside_and_rename(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    prefix, _, suffix = part_pattern(path).partition("*")
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
+    # no file of `tempfile`, which only its owner may read: some file systems refuse to change that
+    temporary = path.with_name(part_pattern(path).replace("*", uuid.uuid4().hex[:12]))
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def check_writable(*folders: Path) -> None:
+    """Raise OSError, with what to do, unless files can be made in each of the folders, which are made if need be."""
+    for folder in folders:
+        probe = folder / f"writable-{uuid.uuid4().hex[:12]}"
+        write_atomically(probe, b"")
+        probe.unlink()

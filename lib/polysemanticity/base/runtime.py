@@ -185,7 +185,7 @@ def report(line: str) -> None:
     """Append one line to the runner's progress file; nothing happens where no runner listens."""
     sink = os.environ.get("POLYSEMANTICITY_PROGRESS")
     if sink:
-        with contextlib.suppress(OSError), Path(sink).open("a") as file:
+        with contextlib.suppress(OSError), Path(sink).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
 

@@ -72,6 +72,13 @@ def problem(notebook: nbformat.NotebookNode) -> str | None:
     return None
 
 
+def shown(notebook: nbformat.NotebookNode) -> set[str]:
+    """Return the names of the figures whose pictures an executed notebook shows."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    return {output.get("metadata", {}).get("polysemanticity", {}).get("figure", "") for output in pictures}
+
+
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return the executed notebook without times, paths and anything else that differs between two equal runs."""
     import nbformat
@@ -131,7 +138,7 @@ def main(arguments: list[str]) -> int:
         reason = f"{type(error).__name__}: {_one_line(str(error))}"
     else:
         return 0
-    (target.parent / "reason.txt").write_text(reason + "\n")
+    (target.parent / "reason.txt").write_text(reason + "\n", encoding="utf-8")
     return 1
 
 

@@ -3,13 +3,13 @@
 import filecmp
 import json
 import shutil
-import tempfile
+import uuid
 from pathlib import Path
 from types import ModuleType
 
 import filelock
 
-from polysemanticity.base import paths
+from polysemanticity.base import locks, paths
 from polysemanticity.engine import execute, reproduction
 
 SUFFIXES = ("png", "pdf", "csv", "json")
@@ -18,12 +18,16 @@ SUFFIXES = ("png", "pdf", "csv", "json")
 def problem(paper: ModuleType, source: Path, executed: Path) -> str | None:
     """Return why the executed copy and what it wrote beside itself are not a success, or None.
 
-    Every code cell ran without an error, every figure that the paper declares is there, every claim has its row.
+    Every code cell ran without an error, every figure that the paper declares is there and shown, every claim has its
+    row.
     """
     if not executed.exists():
         return "no executed copy was written"
     found = None if paths.is_guide(source) else execute.parameters_problem(execute.read(source))
-    return found or execute.problem(execute.read(executed)) or _missing(paper, executed.parent)
+    notebook = execute.read(executed)
+    shown = {name for name in paper.FIGURES if name not in execute.shown(notebook)}
+    lacking = f"figure {sorted(shown)[0]!r} was written and its picture is not shown" if shown else None
+    return found or execute.problem(notebook) or _missing(paper, executed.parent) or lacking
 
 
 def _missing(paper: ModuleType, staging: Path) -> str | None:
@@ -36,7 +40,7 @@ def _missing(paper: ModuleType, staging: Path) -> str | None:
         return None
     if not (folder / "claims.json").exists():
         return "claims.json was not written"
-    judged = {row["id"] for row in json.loads((folder / "claims.json").read_text())}
+    judged = {row["id"] for row in json.loads((folder / "claims.json").read_text(encoding="utf-8"))}
     if judged != set(paper.CLAIMS):
         return f"claims {', '.join(sorted(judged ^ set(paper.CLAIMS)))} are declared or judged, not both"
     return None
@@ -62,11 +66,9 @@ def publish(slug: str, executed: Path, place: Path) -> list[reproduction.Compare
     return found
 
 
-def alone() -> filelock.BaseFileLock:
-    """A lock for a `with`: one run at a time changes what is published."""
-    folder = paths.cache() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(folder / "publish.lock")
+def alone() -> filelock.AcquireReturnProxy:
+    """A lock, held, for a `with`: one run at a time changes what is published."""
+    return locks.acquire(paths.cache() / "locks" / "publish.lock")
 
 
 def mend(place: Path) -> None:
@@ -93,10 +95,11 @@ def replace_folder(new: Path, old: Path) -> None:
     _put_back(aside, old)
     if old.exists() and _same_files(new, old):
         return
-    beside = Path(tempfile.mkdtemp(dir=old.parent, prefix=f".{old.name}.", suffix=".new"))
+    beside = old.with_name(f".{old.name}.{uuid.uuid4().hex[:12]}.new")
+    beside.mkdir()
     try:
-        shutil.copytree(new, beside, dirs_exist_ok=True)
-        beside.chmod(0o755)
+        for file in new.iterdir():
+            shutil.copyfile(file, beside / file.name)  # contents only: some file systems refuse to change modes
         if old.exists():
             old.rename(aside)
         beside.rename(old)

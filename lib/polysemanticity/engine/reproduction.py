@@ -153,8 +153,10 @@ def settle(staging: Path, slug: str, executed: Path, place: Path) -> list[Compar
     same = agreeing & set(known)
     if same:
         settled = [known[row["id"]] if row["id"] in same else row for row in _rows(new)]
-        whole = (old / "claims.json").read_text() if settled == _rows(old) else ""
-        (new / "claims.json").write_text(whole or json.dumps(settled, indent=1, ensure_ascii=False) + "\n")
+        whole = (old / "claims.json").read_text(encoding="utf-8") if settled == _rows(old) else ""
+        (new / "claims.json").write_text(
+            whole or json.dumps(settled, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     published = place / "docs" / executed.name
     if published.exists():
         _settle_outputs(executed, published, {"figure": set(kept), "claim": same})
@@ -164,7 +166,7 @@ def settle(staging: Path, slug: str, executed: Path, place: Path) -> list[Compar
 def _rows(folder: Path) -> list[dict]:
     """The rows of claims in a folder; none where they cannot be read, as somebody has edited them."""
     try:
-        return json.loads((folder / "claims.json").read_text())
+        return json.loads((folder / "claims.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return []
 
@@ -172,7 +174,7 @@ def _rows(folder: Path) -> list[dict]:
 def _drawn_alike(new: Path, old: Path) -> bool:
     """Whether two figures are said to be made from the same, but for the machine, and drawn by the same code."""
     try:
-        ours, theirs = (json.loads(path.with_suffix(".json").read_text()) for path in (new, old))
+        ours, theirs = (json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) for path in (new, old))
     except (OSError, ValueError):
         return False
     return bool(ours.get("drawing")) and all(
@@ -196,7 +198,7 @@ def _settle_outputs(executed: Path, published: Path, same: Mapping[str, set[str]
         for k, (output, old) in enumerate(zip(cell.outputs, before.outputs, strict=True)):
             if _shows_alike(output, old, same):
                 cell.outputs[k] = old
-    executed.write_text(execute.text(ours))
+    executed.write_text(execute.text(ours), encoding="utf-8")
 
 
 def _shows_alike(output: Mapping, old: Mapping, same: Mapping[str, set[str]]) -> bool:

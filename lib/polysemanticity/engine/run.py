@@ -30,10 +30,12 @@ from polysemanticity.engine import cluster, execute, processes, publish, reprodu
 from polysemanticity.pages import readme, site
 
 SILENCE = 900.0  # seconds without progress and without work after which a notebook counts as hanging
+KEPT = 7 * 86400.0  # seconds that the log and partial copy of a failed notebook are kept
 WORK = 5.0  # CPU seconds since the last sign of life by which a process shows that it works
 CALLED_FROM = "POLYSEMANTICITY_CALLED_FROM"  # in the environment: the folder in which run_all.sh was called
 NOT_INHERITED = ("MPLBACKEND", "MATPLOTLIBRC", "PYTHONSAFEPATH", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONSTARTUP")
 AT_ONCE = 3  # notebooks: while one draws others compute; each has a gigabyte of its own
+LONGEST_FOLDER = 70  # bytes; a socket's path may have about 100, and in it come a folder and a file
 LOOK = 5.0  # seconds between two looks at what a notebook's processes have used
 
 
@@ -66,18 +68,22 @@ class Job:
         return self.staging / self.source.name
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run what the command line asks for; 0 only if every notebook succeeded, 2 if the request itself is refused."""
+def main(arguments: list[str] | None = None, instead_of: Path | None = None) -> int:
+    """Run what the command line asks for; 0 only if every notebook succeeded, 2 if the request itself is refused.
+
+    `instead_of` is the record of the run whose unfinished notebooks are run again.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         paths.checkout()
+        paths.check_name()
     except RuntimeError as error:
         print(f"run: {error}", file=sys.stderr)
         return 2
     options = _parser().parse_args(arguments)
     try:
         if options.command == "retry":
-            return main(upkeep.to_retry())
+            return main(*upkeep.to_retry())
         if options.command == "new":
             print(made(options.slug, options.title))
             return 0
@@ -104,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"run: {error}", file=sys.stderr)
         return 1 if isinstance(error, site.NotBuilt) else 2
     try:
-        return run(jobs, options, arguments, changed=bool(overrides) or options.seed != 0)
+        return run(jobs, options, arguments, bool(overrides) or options.seed != 0, instead_of)
     except OSError as error:  # the disk is full, a folder may not be written to
         print(f"run: {error}", file=sys.stderr)
         return 1
@@ -157,7 +163,7 @@ def listed(papers: dict[str, Path]) -> str:
     kept = paths.cache() / "listings" / f"{key[:16]}.txt"
     if not kept.exists():
         paths.write_atomically(kept, listing(papers).encode())
-    return kept.read_text()
+    return kept.read_text(encoding="utf-8")
 
 
 def listing(papers: dict[str, Path]) -> str:
@@ -212,7 +218,7 @@ def asked_for(settings: list[str]) -> dict[str, str]:
 def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dict[str, str]) -> list[Job]:
     """Return the jobs with their parameters checked: a bad value is refused before anything runs.
 
-    Files and folders among them are relative to where the command was called from.
+    Files and folders among them are relative to where the command was called from, and are read once.
     """
     modules = {slug: declared(slug, path) for slug, path in papers.items()}
     fields = {slug: config.names(paper.Config()) for slug, paper in modules.items()}
@@ -230,11 +236,23 @@ def prepare(papers: dict[str, Path], options: argparse.Namespace, overrides: dic
             name: config.typed(name, t, settings, folder) for name, t in overrides.items() if _meant(name, fields[slug])
         }
         device = "cpu" if options.dask else options.device  # the cluster has checked it
-        runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=device, overrides=own)
+        asked = runtime.start(modules[slug], profile=options.profile, seed=options.seed, device=device, overrides=own)
+        for told in getattr(modules[slug], "check_files", lambda cfg: [])(asked.cfg):
+            print(f"{slug}: {told}", flush=True)
         staging = scratch / f"{slug}-{uuid.uuid4().hex[:8]}"
-        sockets = Path(tempfile.gettempdir()) / f"kernel-{staging.name[-8:]}"
+        sockets = _short_folder() / f"kernel-{staging.name[-8:]}"
         jobs.append(Job(slug, source, modules[slug], staging, sockets, _parameters(source, options, own)))
     return jobs
+
+
+def _short_folder() -> Path:
+    """The folder for temporary files, or another one where its name is too long for a socket's path."""
+    given = Path(tempfile.gettempdir())
+    for folder in (given, *map(Path, ("/tmp", "/var/tmp", "/dev/shm"))):
+        if len(os.fsencode(folder)) <= LONGEST_FOLDER and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    allowed = f"a folder whose name has at most {LONGEST_FOLDER} bytes: kernels are spoken to through files in it"
+    raise ValueError(f"TMPDIR = {str(given)!r}: allowed is {allowed}")
 
 
 def _meant(name: str, known: list[str]) -> bool:
@@ -242,17 +260,24 @@ def _meant(name: str, known: list[str]) -> bool:
     return name in known or any(full.rpartition(".")[2] == name for full in known)
 
 
-def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], changed: bool) -> int:
-    """Execute the jobs, at most `--jobs` at once, publish each that succeeded, and print the table."""
+def run(
+    jobs: list[Job], options: argparse.Namespace, arguments: list[str], changed: bool, instead_of: Path | None = None
+) -> int:
+    """Execute the jobs, at most `--jobs` at once, publish each that succeeded, and print the table.
+
+    Raises OSError before any work where outputs or results cannot be written.
+    """
     at_once = options.jobs or (len(jobs) if options.dask else min(AT_ONCE, 1 + runtime.cores()))
     token = uuid.uuid4().hex
     signal.signal(signal.SIGTERM, _interrupt)
     place = paths.published(options.profile, changed)
     started = time.monotonic()
+    paths.check_writable(place / "figures", place / "docs", paths.cache())
+    record = upkeep.Record(instead_of)
     upkeep.clear_abandoned()
     publish.mend(place)
     waiting, running = _changed(jobs, options, place), []
-    _remember(arguments, jobs)
+    _remember(record, arguments, jobs)
     try:
         address = _cluster(options.dask, token)
         while waiting or running:
@@ -263,7 +288,7 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
                 if _ended(job, options, token):
                     running.remove(job)
                     _conclude(job, place, token)
-                    _remember(arguments, jobs)
+                    _remember(record, arguments, jobs)
             time.sleep(0.1)
         if place == paths.home() and not any(job.failure for job in jobs):
             with publish.alone():
@@ -277,8 +302,8 @@ def run(jobs: list[Job], options: argparse.Namespace, arguments: list[str], chan
     finally:
         processes.end_all(token)
         for job in jobs:
-            shutil.rmtree(job.staging, ignore_errors=True)
-            shutil.rmtree(job.sockets, ignore_errors=True)
+            upkeep.drop(job.staging, job.sockets)
+        record.held.lock.release()
     print(_table(jobs, place, time.monotonic() - started))
     if options.profile != "smoke" and any(job.compared for job in jobs):
         for line in _compared(jobs, options):
@@ -307,6 +332,8 @@ def _launch(job: Job, token: str, force: bool, address: str) -> Job:
         "POLYSEMANTICITY_FORCE": token if force else "",
         "JUPYTER_PATH": str(job.staging / "jupyter"),
         "IPYTHONDIR": str(job.staging / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(job.staging / "jupyter"),  # nobody's own settings of kernels
+        "JUPYTER_RUNTIME_DIR": str(job.sockets),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     arguments = [str(job.source), str(job.executed), json.dumps(job.parameters), str(job.sockets), str(os.getpid())]
@@ -348,10 +375,10 @@ def _cluster(request: str | None, token: str) -> str:
     return address
 
 
-def _remember(arguments: list[str], jobs: list[Job]) -> None:
+def _remember(record: upkeep.Record, arguments: list[str], jobs: list[Job]) -> None:
     """Write down what has been asked for and what each notebook came to, for `retry`."""
     kept = _without_only(arguments)
-    upkeep.remember(kept, {job.slug: job.failure or (upkeep.OK if job.summary else upkeep.RUNNING) for job in jobs})
+    record.remember(kept, {job.slug: job.failure or (upkeep.OK if job.summary else upkeep.RUNNING) for job in jobs})
 
 
 def _without_only(arguments: list[str]) -> list[str]:
@@ -370,7 +397,7 @@ def _changes(parameters: dict) -> str:
 
 def _show_progress(job: Job) -> None:
     try:
-        with (job.staging / "progress.txt").open() as file:
+        with (job.staging / "progress.txt").open(encoding="utf-8") as file:
             file.seek(job.shown)
             for line in file:
                 job.alive = time.monotonic()
@@ -424,7 +451,11 @@ def _conclude(job: Job, place: Path, token: str) -> None:
 def _delivered(job: Job, place: Path) -> str:
     if paths.is_guide(job.source):
         return "a guide, without figures and claims of its own"
-    rows = json.loads((place / "figures" / job.slug / "claims.json").read_text()) if job.paper.CLAIMS else []
+    rows = (
+        json.loads((place / "figures" / job.slug / "claims.json").read_text(encoding="utf-8"))
+        if job.paper.CLAIMS
+        else []
+    )
     verdicts = Counter(row["verdict"] for row in rows)
     counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
     return f"{len(job.paper.FIGURES)} figures; claims: {counted or 'none'}"
@@ -433,7 +464,7 @@ def _delivered(job: Job, place: Path) -> str:
 def _failure(job: Job) -> str | None:
     reason = job.staging / "reason.txt"
     if reason.exists():
-        return reason.read_text().strip()
+        return reason.read_text(encoding="utf-8").strip()
     if job.process.returncode != 0:
         return f"the process that executes the notebook ended with status {job.process.returncode}"
     return publish.problem(job.paper, job.source, job.executed)
@@ -441,12 +472,14 @@ def _failure(job: Job) -> str | None:
 
 def _kept_log(job: Job) -> str:
     """Keep the output of a failed notebook and say where."""
-    kept = paths.cache() / "failed" / job.slug
-    shutil.rmtree(kept, ignore_errors=True)
+    kept = paths.cache() / "failed" / job.staging.name
+    for older in kept.parent.glob(f"{job.slug}*"):
+        if older.stat().st_mtime < time.time() - KEPT:
+            shutil.rmtree(older, ignore_errors=True)
     kept.mkdir(parents=True)
     for name in ("log.txt", job.source.name):
         if (job.staging / name).exists():
-            shutil.copy(job.staging / name, kept / name)
+            shutil.copyfile(job.staging / name, kept / name)
     return f" (its log and partial copy: {os.path.relpath(kept)})"
 
 
@@ -486,25 +519,47 @@ def _parser() -> argparse.ArgumentParser:
         "finish; remove what nothing will ask for again; make the files of a new paper",
     )  # fmt: skip
     parser.add_argument("slug", nargs="?", metavar="SLUG", help="with new: the paper's name in lib, figures and tests")
-    parser.add_argument("--title", help="with new: the paper's title")
+    parser.add_argument("--title", action=_Once, help="with new: the paper's title")
     parser.add_argument("--dry-run", action="store_true", help="with gc: only say what would go")
-    parser.add_argument("--profile", default="default", help="smoke, default or paper")
+    parser.add_argument("--profile", action=_Once, default="default", help="smoke, default or paper")
     parser.add_argument("--only", nargs="+", action="extend", metavar="SLUG", help="only these notebooks")
     jobs = min(AT_ONCE, 1 + runtime.cores())
     parser.add_argument(
-        "--jobs", type=_positive, metavar="N", help=f"notebooks at once (default: {jobs}; with --dask, all)"
+        "--jobs",
+        action=_Once,
+        type=_positive,
+        metavar="N",
+        help=f"notebooks at once (default: {jobs}; with --dask, all)",
     )
-    parser.add_argument("--dask", metavar="ADDRESS", help=f"compute on a cluster: {cluster.ALLOWED} (docs/scaling.md)")
-    parser.add_argument("--device", default="auto", help="auto (CUDA when it is there), cpu, cuda or cuda:N")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the whole run (default: 0)")
+    parser.add_argument(
+        "--dask", action=_Once, metavar="ADDRESS", help=f"compute on a cluster: {cluster.ALLOWED} (docs/scaling.md)"
+    )
+    parser.add_argument(
+        "--device", action=_Once, default="auto", help="auto (CUDA when it is there), cpu, cuda or cuda:N"
+    )
+    parser.add_argument("--seed", action=_Once, type=int, default=0, help="seed of the whole run (default: 0)")
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="FIELD=VALUE", help="change settings")
     parser.add_argument("--force", action="store_true", help="compute everything again, whatever the store has")
-    parser.add_argument("--timeout", type=_positive, metavar="SECONDS", help="end one that takes longer (none)")
+    parser.add_argument(
+        "--timeout", action=_Once, type=_positive, metavar="SECONDS", help="end one that takes longer (none)"
+    )
     parser.add_argument(
         "--site", action="store_true", help="build docs/_build/html from what is published, and run nothing"
     )
     parser.add_argument("--list", action="store_true", help="say what can be run, and run nothing")
     return parser
+
+
+class _Once(argparse.Action):
+    """An option that has one value: given twice it is refused, instead of the first counting for nothing."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        given = vars(namespace).setdefault("given", {})
+        if self.dest in given:
+            text = f"{option_string} is given twice, as {given[self.dest]} and {values}: allowed is once"
+            raise argparse.ArgumentError(None, text)
+        given[self.dest] = values
+        setattr(namespace, self.dest, values)
 
 
 def _positive(text: str) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 
-from polysemanticity.base import paths, runtime
+from polysemanticity.base import locks, paths, runtime
 
 MAGIC = b"polysemanticity-result-1 "
 MADE = ("seconds", "token")  # entries of an identity that say how a result was made, not what it is
@@ -75,11 +75,9 @@ def identity(path: Path) -> dict | None:
     return None if found is None else found[0]
 
 
-def claim(path: Path, wait: bool) -> filelock.BaseFileLock:
+def claim(path: Path, wait: bool) -> filelock.AcquireReturnProxy:
     """Return the lock of a result, held, for a `with`; filelock.Timeout if another process holds it and not `wait`."""
-    folder = paths.cache() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(folder / f"{path.stem}.lock").acquire(timeout=-1 if wait else 0)
+    return locks.acquire(paths.cache() / "locks" / f"{path.stem}.lock", timeout=-1 if wait else 0)
 
 
 def write(path: Path, content: bytes) -> None:

@@ -46,7 +46,8 @@ def create(slug: str, title: str | None = None) -> list[Path]:
     }
     words = {"my_paper": slug, "A paper of mine": title, "XX-": f"{_prefix(slug)}-"}
     files = {
-        place: _filled((paths.ROOT / "templates" / source).read_text(), words) for place, source in templates.items()
+        place: _filled((paths.ROOT / "templates" / source).read_text(encoding="utf-8"), words)
+        for place, source in templates.items()
     }
     files[paths.ROOT / "README.md"] = _with_row(
         f"| [{number:02} {title}](notebooks/{name}) | Authors year | the idea in a line |\n"
@@ -73,7 +74,7 @@ def _prefix(slug: str) -> str:
     """Two free capitals for the ids of claims: initials of the first words, or the first letters of a single one."""
     words = "".join(word[0] for word in slug.split("_") if word)
     letters = (words if len(words) > 1 else slug.replace("_", "")).ljust(2, "x")
-    sources = "".join(path.read_text() for path in (paths.PACKAGE / "papers").rglob("*.py"))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (paths.PACKAGE / "papers").rglob("*.py"))
     candidates = [letters[0] + other for other in letters[1:] + "abcdefghijklmnopqrstuvwxyz"]
     return next(pair for pair in map(str.upper, candidates) if f'"{pair}-01"' not in sources)
 
@@ -86,7 +87,7 @@ def _filled(text: str, words: dict[str, str]) -> str:
 
 def _with_row(row: str) -> str:
     """The README with one more row in its table of notebooks."""
-    text = (paths.ROOT / "README.md").read_text()
+    text = (paths.ROOT / "README.md").read_text(encoding="utf-8")
     rows = list(ROW.finditer(text))
     check(bool(rows), "README.md", "no row", "a table of notebooks with rows like | [01 name](docs/01_slug.ipynb) | …")
     return text[: rows[-1].end()] + row + text[rows[-1].end() :]

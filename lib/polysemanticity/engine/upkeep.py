@@ -7,13 +7,15 @@ import contextlib
 import importlib
 import json
 import shutil
+import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import filelock
 
-from polysemanticity.base import codedigest, paths, runtime
+from polysemanticity.base import codedigest, locks, paths, runtime
 from polysemanticity.base.checks import check
 from polysemanticity.engine import store
 
@@ -21,45 +23,82 @@ COMMANDS = ("status", "retry", "gc")
 RUNNING, OK = "did not end", "ok"
 
 
-def hold(folder: Path, sockets: Path) -> filelock.BaseFileLock:
+def hold(folder: Path, sockets: Path) -> filelock.AcquireReturnProxy:
     """Make a job's staging folder and hold it: while this process lives, `clear_abandoned` leaves both alone."""
+    held = locks.acquire(_lock_of(folder))  # before the folder is there to be cleared
     folder.mkdir(parents=True)
-    (folder / "sockets.txt").write_text(str(sockets))
-    return filelock.FileLock(folder / "held.lock").acquire()
+    (folder / "sockets.txt").write_text(str(sockets), encoding="utf-8")
+    return held
+
+
+def drop(folder: Path, sockets: Path) -> None:
+    """Remove a staging folder and its sockets."""
+    for place in (folder, sockets):
+        shutil.rmtree(place, ignore_errors=True)
+    _lock_of(folder).unlink(missing_ok=True)
 
 
 def clear_abandoned() -> int:
     """Remove the staging folders of runs that were killed, and say how many there were."""
     cleared = 0
     for folder in _abandoned():
-        with contextlib.suppress(OSError):
-            shutil.rmtree((folder / "sockets.txt").read_text(), ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            sockets = Path((folder / "sockets.txt").read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # it was killed before it had any
+            sockets = folder
+        drop(folder, sockets)
         cleared += 1
     return cleared
 
 
-def remember(arguments: list[str], outcomes: Mapping[str, str]) -> None:
-    """Write down how a run was called and how far each of its notebooks came."""
-    content = json.dumps({"arguments": arguments, "outcomes": outcomes}, indent=1)
-    paths.write_atomically(_last_run(), content.encode())
+class Record:
+    """What one run was asked for and how far its notebooks came; while it goes on the record is held."""
+
+    def __init__(self, instead_of: Path | None = None):
+        """Begin a record: in the place of the one that is run again, else of those of all runs that have ended."""
+        self.place = paths.cache() / "runs" / f"{time.time_ns():020}-{uuid.uuid4().hex[:8]}.json"
+        self.held = locks.acquire(self.place.with_suffix(".lock"))
+        for place in _ended() if instead_of is None else [instead_of]:
+            place.unlink(missing_ok=True)
+            place.with_suffix(".lock").unlink(missing_ok=True)
+
+    def remember(self, arguments: list[str], outcomes: Mapping[str, str]) -> None:
+        """Write down how the run was called and how far each of its notebooks came."""
+        content = json.dumps({"arguments": arguments, "outcomes": outcomes}, indent=1)
+        paths.write_atomically(self.place, content.encode())
 
 
-def to_retry() -> list[str]:
-    """Return the command line that runs again what the last run did not finish; ValueError if there is nothing."""
-    last = _remembered()
-    unfinished = [slug for slug, outcome in last["outcomes"].items() if outcome != OK]
-    check(bool(unfinished), "retry", "the last run", "after a run that failed or was cut off; it ended well")
-    return [*last["arguments"], "--only", *unfinished]
+def to_retry() -> tuple[list[str], Path]:
+    """Return the command line that runs again what the last run that failed did not finish, and that run's record.
+
+    ValueError if there is nothing.
+    """
+    records, problem = _ended(), None
+    for place in records:
+        try:
+            last = _remembered(place)
+        except ValueError as error:
+            problem = problem or error
+            continue
+        unfinished = [slug for slug, outcome in last["outcomes"].items() if outcome != OK]
+        if unfinished:
+            return [*last["arguments"], "--only", *unfinished], place
+    if problem or not records:
+        raise problem or ValueError("last run: allowed is after a run of run_all.sh that has ended")
+    check(False, "retry", "the last run", "after a run that failed or was cut off; it ended well")
+    return [], records[0]
 
 
 def status() -> str:
     """Return what the last run did and what the store holds."""
     lines = []
-    with contextlib.suppress(ValueError):
-        last = _remembered()
-        lines.append(f"last run: run_all.sh {' '.join(last['arguments'])}".rstrip())
-        lines += [f"    {slug}: {outcome}" for slug, outcome in last["outcomes"].items()]
+    ended = _ended()
+    for place in reversed(_records()):
+        with contextlib.suppress(ValueError):
+            last = _remembered(place)
+            which = "last run" if place in ended else "run in progress"
+            lines.append(f"{which}: run_all.sh {' '.join(last['arguments'])}".rstrip())
+            lines += [f"    {slug}: {outcome}" for slug, outcome in last["outcomes"].items()]
     lines.append(f"store: {paths.cache()}")
     for worker, (kept, current, size) in sorted(_by_worker().items()):
         lines.append(f"    {worker:28} {kept:5} results, {current:5} current {_megabytes(size):>10}")
@@ -127,30 +166,44 @@ def _leftovers() -> dict[str, list[Path]]:
 
 def _abandoned() -> Iterator[Path]:
     """Staging folders whose process is gone."""
-    for folder in _staging():
-        try:
-            filelock.FileLock(folder / "held.lock").acquire(timeout=0).lock.release()
-        except filelock.Timeout:
-            continue
-        yield folder
+    yield from (folder for folder in _staging() if _is_free(_lock_of(folder)))
+
+
+def _is_free(lock: Path) -> bool:
+    try:
+        locks.acquire(lock, timeout=0).lock.release()
+    except filelock.Timeout:
+        return False
+    return True
+
+
+def _lock_of(folder: Path) -> Path:
+    """The lock of a staging folder, beside it."""
+    return folder.with_name(f"{folder.name}.lock")
 
 
 def _staging() -> list[Path]:
     return sorted((paths.cache() / "staging").glob("*/"))
 
 
-def _last_run() -> Path:
-    return paths.cache() / "last_run.json"
+def _records() -> list[Path]:
+    """The records of runs, the last first."""
+    return sorted((paths.cache() / "runs").glob("*.json"), reverse=True)
 
 
-def _remembered() -> dict:
+def _ended() -> list[Path]:
+    """The records of runs that have ended, the last first."""
+    return [place for place in _records() if _is_free(place.with_suffix(".lock"))]
+
+
+def _remembered(place: Path) -> dict:
     try:
-        last = json.loads(_last_run().read_text())
+        last = json.loads(place.read_text(encoding="utf-8"))
         arguments, outcomes = list(last["arguments"]), dict(last["outcomes"])
         strings = all(isinstance(text, str) for text in (*arguments, *outcomes, *outcomes.values()))
         check(strings and not set(arguments) & set(COMMANDS), "record", last, "what a run has written down")
         return {"arguments": arguments, "outcomes": outcomes}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"last run: allowed is after a run of run_all.sh; no record of one is readable ({error})"
         ) from None

@@ -24,7 +24,7 @@ ROOTS = ("polysemanticity.engine.execute", "polysemanticity.engine.publish")  # 
 def summary(slug: str, source: Path, parameters: Mapping, place: Path) -> str | None:
     """Return the line that told what the notebook delivered, if its inputs and outputs are still those, else None."""
     try:
-        record = json.loads(_record(slug, parameters, place).read_text())
+        record = json.loads(_record(slug, parameters, place).read_text(encoding="utf-8"))
         if record["inputs"] == inputs(source, parameters) and record["outputs"] == outputs(slug, source, place):
             return str(record["summary"])
     except (OSError, ValueError, KeyError, TypeError):  # nothing was recorded, or it cannot be read
@@ -77,7 +77,7 @@ def modules(source: Path) -> set[Path]:
             continue
         found[name] = file
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        open_ends += [package.rpartition(".")[0], package, *_imported(ast.parse(file.read_text()))]
+        open_ends += [package.rpartition(".")[0], package, *_imported(ast.parse(file.read_text(encoding="utf-8")))]
     return set(found.values())
 
 

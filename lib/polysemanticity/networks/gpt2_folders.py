@@ -77,10 +77,19 @@ def _folder(source: str | Path) -> Path:
     check(not is_file, "checkpoint", text, "the folder with config.json and weights, not a file")
     allowed = "a folder that exists, or a name on the hub such as gpt2-xl"
     check(bool(HUB_NAME.fullmatch(text)), "checkpoint", text, allowed)
+    return _fetched(text, FILES)
+
+
+def look_for(name: str) -> None:
+    """Raise ValueError unless there is a model of this name on the hub, or in its cache; its settings are fetched."""
+    _fetched(name, FILES[:1])
+
+
+def _fetched(text: str, files: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(text, allow_patterns=list(FILES)))
+        return Path(snapshot_download(text, allow_patterns=list(files)))
     except Exception as error:  # the hub's client raises many kinds
         raise ValueError(
             f"checkpoint = {text!r}: allowed is a folder that exists, or a hub name where there is a network "

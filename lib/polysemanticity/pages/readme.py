@@ -27,7 +27,7 @@ def update() -> None:
     file = paths.home() / "README.md"
     if not file.exists():
         return
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     for part in PARTS:
         text = replaced(text, part, globals()[part]())
     _write(file, text)
@@ -36,7 +36,7 @@ def update() -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    if not file.exists() or text != file.read_text():
+    if not file.exists() or text != file.read_text(encoding="utf-8"):
         file.parent.mkdir(exist_ok=True)
         paths.write_atomically(file, text.encode())
 
@@ -186,6 +186,6 @@ def _title(slug: str) -> str:
 
 def _linked(slug: str, file: Path, up: str = "") -> str:
     """A picture that leads to itself at its full size; `up` is the way from the page to the top folder."""
-    alt = re.sub(r"[\[\]|]", "", json.loads(file.read_text())["alt"])
+    alt = re.sub(r"[\[\]|]", "", json.loads(file.read_text(encoding="utf-8"))["alt"])
     name = f"{up}figures/{slug}/{file.stem}.png"
     return f"[![{alt}]({name})]({name})"

@@ -48,7 +48,7 @@ def pages() -> dict[str, str]:
 
 def public(module: str) -> Iterator[tuple[str, str]]:
     """Yield kind (function, class or data) and name of everything public that a module defines, in its order."""
-    for node in ast.parse(_path(module).read_text()).body:
+    for node in ast.parse(_path(module).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names = [node.name]
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -128,7 +128,7 @@ def _settings(module: str) -> str:
 
 def _value(module: str, name: str) -> str:
     """A constant as its module writes it; nothing where one statement binds several."""
-    for node in ast.parse(_path(module).read_text()).body:
+    for node in ast.parse(_path(module).read_text(encoding="utf-8")).body:
         targets = getattr(node, "targets", [getattr(node, "target", None)])
         if any(isinstance(target, ast.Name) and target.id == name for target in targets):
             return " ".join(ast.unparse(node.value).split())
@@ -144,7 +144,7 @@ def _names_of_others(module: str) -> list[str]:
 
 def _home(module, name: str) -> str:
     """The module that a name which another one re-exports comes from."""
-    for node in ast.parse(_path(module.__name__).read_text()).body:
+    for node in ast.parse(_path(module.__name__).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
             return node.module
     raise ValueError(f"{module.__name__}.__all__ = {name!r}: allowed is a name that it defines or imports")

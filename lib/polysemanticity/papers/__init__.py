@@ -29,6 +29,6 @@ def of_family(family: ModuleType) -> dict[str, str]:
 def _declared(file: Path) -> dict[str, str]:
     if not file.exists():
         return {}
-    functions = [node for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
     drawing = [node for node in functions if node.name.startswith("fig")]
     return {node.name: " ".join((ast.get_docstring(node) or "").split()) for node in drawing}

@@ -60,7 +60,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 def _log(path: str) -> None:
     def hook(event: str, arguments: tuple) -> None:
         if event == "os.rename" and str(arguments[1]).endswith(".npz"):
-            with open(path, "a") as file:
+            with open(path, "a", encoding="utf-8") as file:
                 file.write(f"{arguments[1]}\n")
 
     sys.addaudithook(hook)

@@ -17,6 +17,7 @@ from polysemanticity.papers.coding_theory_spectra import (
     error_correction,
     estimators,
     feature_autoencoders,
+    inputs,
     known_information,
     linear_dropout,
     projected,
@@ -81,3 +82,9 @@ class Config:
     linear_dropout: linear_dropout.Settings = family(linear_dropout.Settings)
     real_language: real_language.Settings = family(real_language.Settings)
     threads: int = setting(1, "threads per worker; results are bit-identical only at the same number", low=1)
+
+    def __post_init__(self):
+        inputs.check_vision(self.vision)
+
+
+check_files = inputs.check_files

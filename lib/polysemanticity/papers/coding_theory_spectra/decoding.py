@@ -70,6 +70,9 @@ class Settings:
     decoder_steps: int = setting(400, "steps of their decoders' training", low=2, smoke=4, paper=4000)
     n_patches: int = setting(4096, "patches to train on, and others to decode", low=260, smoke=260, paper=32_768)
 
+    def __post_init__(self):
+        check(is_odd_prime(self.prime), "decoding.prime", self.prime, "a prime above 2")
+
 
 def functions(settings: Settings) -> list[dict]:
     """Return the configurations of `modular`: one for each function."""
@@ -96,10 +99,14 @@ def coders(settings: Settings) -> dict:
     }
 
 
+def is_odd_prime(p: int) -> bool:
+    """Return whether a number is a prime above 2."""
+    return p > 2 and all(p % k for k in range(2, math.isqrt(p) + 1))
+
+
 def smallest_root(p: int) -> int:
     """Return the smallest g whose powers modulo p are all of 1 .. p - 1; ValueError for p that is no prime above 2."""
-    prime = p > 2 and all(p % k for k in range(2, math.isqrt(p) + 1))
-    check(prime, "p", p, "a prime above 2")
+    check(is_odd_prime(p), "p", p, "a prime above 2")
     factors = [q for q in range(2, p) if (p - 1) % q == 0 and all(q % k for k in range(2, math.isqrt(q) + 1))]
     return next(g for g in range(2, p) if all(pow(g, (p - 1) // q, p) != 1 for q in factors))
 

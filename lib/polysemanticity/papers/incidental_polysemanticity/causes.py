@@ -142,7 +142,11 @@ class Settings:
     l1: tuple[float, ...] = setting((0.05,), "λ of toys; the first is used", low=1e-3, high=1.0, smoke=(0.3,))
     judged_features: tuple[int, ...] = setting((28, 44), "features n where costs change, two", low=4, smoke=(6, 8))
     judged_neurons: tuple[int, ...] = setting((42, 66), "neurons m where costs change", low=4, smoke=(12, 16))
-    n_seeds: int = setting(96, "trained networks per cost", low=2, smoke=8, paper=512)
+    n_seeds: int = setting(96, "trained networks per cost", low=8, smoke=8, paper=512)
+
+    def __post_init__(self):
+        two = len(self.judged_features) == len(self.judged_neurons) == 2
+        check(two, "judged_neurons", self.judged_neurons, "two numbers, as of judged_features")
 
 
 def arms(settings: Settings) -> list[dict]:

@@ -9,6 +9,7 @@ import torch
 
 from polysemanticity import incidental, intervals
 from polysemanticity.base import streams
+from polysemanticity.base.checks import check
 from polysemanticity.base.config import setting
 from polysemanticity.base.results import Results
 from polysemanticity.claims import Claim, Measured
@@ -170,6 +171,12 @@ class Settings:
     )  # fmt: skip
     n_pairs: int = setting(1000, "lone pairs of the theory", low=10, smoke=50, paper=20000)
     n_free: int = setting(40, "shared neurons at no price where features are independent", low=4, smoke=4, paper=300)
+
+    def __post_init__(self):
+        for kind in ("varied", "paired", "free"):
+            sizes = [getattr(self, f"{kind}_{name}") for name in ("features", "neurons")]
+            check(len(sizes[0]) == len(sizes[1]), f"{kind}_neurons", sizes[1], f"as many as {kind}_features")
+        check(len(self.free_l1) == len(self.free_features), "free_l1", self.free_l1, "as many as free_features")
 
 
 def lone(settings: Settings) -> list[dict]:
