@@ -37,6 +37,19 @@ def test_weights_are_found_in_the_file(files, capsys):
     assert json.loads((files / "out.json").read_text())["n_features"] == 40
 
 
+def test_sharing_and_a_page(files, capsys):
+    rng = np.random.default_rng(1)
+    x = (rng.random((300, 4)) < 0.25).astype(float)
+    np.savez(files / "toy.npz", h=x @ np.array([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, 0, 1]]), x=x)
+    assert (
+        main(["sharing", str(files / "toy.npz"), "--layer", "h", "--features", "x", "--html", str(files / "a.html")])
+        == 0
+    )
+    assert "0, 1" in capsys.readouterr().out and "<h1>Shared units</h1>" in (files / "a.html").read_text()
+    assert main(["sharing", str(files / "toy.npz"), "--layer", "h", "--features", "y"]) == 2
+    assert "--features = 'y': allowed is one of h, x" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -1,8 +1,10 @@
-"""`python -m polysemanticity.audit`: reports of files, as a table, JSON and a drawing."""
+"""`python -m polysemanticity.audit`: reports of files, as a table, JSON, a drawing and a page."""
 
 import argparse
 import sys
 from pathlib import Path
+
+import torch
 
 from polysemanticity import audit
 from polysemanticity.audit import sources
@@ -17,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(report)
         if options.json:
             Path(options.json).write_text(report.to_json() + "\n", encoding="utf-8")
+        if options.html:
+            Path(options.html).write_text(report.to_html(), encoding="utf-8")
         if options.plot:
             from polysemanticity.audit import figures  # drawing needs packages that computing does not
 
@@ -41,9 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     weights.add_argument("--features", choices=("rows", "columns"), help="where features are, if there are fewer")
     weights.add_argument("--level", type=float, default=0.05, help="probability of a finding in random directions")
     weights.set_defaults(report=_weights)
-    for command in (layers, weights):
+    shared = commands.add_parser("sharing", help="which features share a unit, what that costs, whether by accident")
+    shared.add_argument("path", help="a safetensors or npz file: activity [row, unit] and features [row, feature]")
+    shared.add_argument("--layer", required=True, help="name of the activity in it")
+    shared.add_argument("--features", required=True, help="name of the features in it")
+    shared.add_argument("--l1", type=float, default=0.0, help="with which the network was trained, if it was")
+    shared.set_defaults(report=_sharing)
+    for command in (layers, weights, shared):
         command.add_argument("--json", metavar="FILE", help="write the whole report")
         command.add_argument("--plot", metavar="FILE", help="draw it")
+        command.add_argument("--html", metavar="FILE", help="write one page that needs nothing else")
         command.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -61,6 +72,19 @@ def _weights(options) -> audit.CapacityReport:
         name = matrices[0]
     check(name in found, "--name", name, f"one of {', '.join(found)}")
     return audit.weights(found[name], features=options.features, level=options.level, seed=options.seed)
+
+
+def _sharing(options) -> audit.SharingReport:
+    found: dict[str, list] = {}
+    for part in sources.batches(options.path):
+        for name, value in part.items():
+            found.setdefault(name, []).append(sources.tensor(value, name))
+    for option, name in (("--layer", options.layer), ("--features", options.features)):
+        check(name in found, option, name, f"one of {', '.join(found)}")
+    features = torch.cat(found[options.features])
+    return audit.sharing(
+        {options.layer: found[options.layer]}, options.layer, features, l1=options.l1, seed=options.seed
+    )
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class _Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What `audit.layers` found; print it, draw it (`plot`), or take it as a table (`to_frame`) or JSON (`to_json`).
+    """What `audit.layers` found; print it, draw it, or take it as a table, JSON or a page.
 
     table: a row for each layer, `what` being measured, or control for the same layer of an untrained network. n rows
     are worth n_effective independent ones (for a covariance); exponent with stderr, low, high (95 %) on ranks first to
@@ -78,6 +78,12 @@ class LayerReport:
         eigenvalues = {name: spectrum.eigenvalues for name, spectrum in self.spectra.items()}
         content = {"layers": self.table.to_dict("records"), "eigenvalues": eigenvalues, "smoothest": self.directions}
         return reports.json_text(content)
+
+    def to_html(self) -> str:
+        """Return the report as one page that needs nothing else."""
+        from polysemanticity.audit import pages  # drawing needs packages that computing does not
+
+        return pages.of_layers(self)
 
     def plot(self):
         """Return a figure: the spectra, and exponents with their intervals by layer, with the controls."""

@@ -40,7 +40,7 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class CapacityReport:
-    """What `audit.weights` found; print it, draw it (`plot`), or take it as a table (`to_frame`) or JSON (`to_json`).
+    """What `audit.weights` found; print it, draw it, or take it as a table, JSON or a page.
 
     table: a row for each feature. length |w_i|; capacity; low, high and z: the central 95 % of the capacity and the
     deviate of the interference under random directions; the same with `spectrum_` in front where those have the
@@ -131,6 +131,12 @@ class CapacityReport:
         if features:
             content["features"] = self.table.to_dict("list")
         return reports.json_text(content)
+
+    def to_html(self) -> str:
+        """Return the report as one page that needs nothing else."""
+        from polysemanticity.audit import pages  # drawing needs packages that computing does not
+
+        return pages.of_weights(self)
 
     def plot(self):
         """Return a figure: capacities against lengths beside both nulls, and the sizes of the blocks."""

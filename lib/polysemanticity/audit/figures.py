@@ -1,5 +1,7 @@
 """Drawings of the reports; the only module here that needs matplotlib."""
 
+import io
+
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -15,6 +17,15 @@ def save(report, path: str) -> None:
     figure = report.plot()
     figure.savefig(path)
     plt.close(figure)
+
+
+def png(report) -> bytes:
+    """Return a report's drawing as a small picture, for a page."""
+    plots.use_style()
+    figure, stream = report.plot(), io.BytesIO()
+    figure.savefig(stream, format="png", dpi=110, bbox_inches="tight")
+    plt.close(figure)
+    return stream.getvalue()
 
 
 def weights(report) -> Figure:
@@ -85,4 +96,28 @@ def layers(report) -> Figure:
     right.set_xticks(range(len(names)), names, rotation=45 if len(names) < 25 else 90, ha="right", fontsize=8)
     right.set(ylabel="exponent", title="Exponents", xlim=(-0.5, len(names) - 0.3))
     right.legend(loc="best", fontsize=8)
+    return fig
+
+
+def sharing(report) -> Figure:
+    """The price of every pair with its 95 % interval, in order, by its label; shared units beside chance."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), width_ratios=(3, 1))
+    table = report.table.sort_values("price").reset_index(drop=True)
+    looks = dict(zip(("accidental", "paid for", "useful", "necessary"), "os^D", strict=True))
+    for place, (kind, marker) in enumerate(looks.items()):
+        for clear in (True, False):
+            rows = table[(table["label"] == kind) & (table["clear"] == clear)]
+            if len(rows):
+                ends = np.array([rows["price"] - rows["low"], rows["high"] - rows["price"]]).clip(min=0)
+                colour = plots.SERIES[place] if clear else plots.CONTROL
+                name = kind if clear else f"{kind}? not clear"
+                left.errorbar(rows.index, rows["price"], ends, fmt=marker, color=colour, capsize=2, label=name)
+    left.axhspan(-report.least, report.least, color=plots.CONTROL, alpha=0.25, linewidth=0, label="counts as none")
+    left.set(xlabel="pairs, by price", ylabel="price (loss of one feature)", title="What sharing costs")
+    left.set_yscale("symlog", linthresh=report.least)
+    left.legend(loc="best", fontsize=8)
+    right.bar([0], [report.count.shared], color=plots.MEASURED)
+    right.bar([1], [report.count.chance], yerr=[2 * report.count.sd], color=plots.CONTROL, capsize=4)
+    right.set_xticks([0, 1], ["measured", "chance, ± 2 sd"])
+    right.set(ylabel="shared units", title="Shared units")
     return fig

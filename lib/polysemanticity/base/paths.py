@@ -61,8 +61,9 @@ def notebooks() -> dict[str, Path]:
 
 
 def is_guide(notebook: Path) -> bool:
-    """Whether a notebook leads through the others (number 00) rather than reproduces a paper."""
-    return notebook.name.startswith("00_")
+    """Whether a notebook is a guide (number 00, or a name that begins with `your`) rather than reproduces a paper."""
+    number, _, name = notebook.name.partition("_")
+    return number == "00" or name.startswith("your_")
 
 
 def papers() -> dict[str, Path]:
