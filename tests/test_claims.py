@@ -70,6 +70,14 @@ def test_what_no_network_was_fit_to_show_is_not_tested(run):
     assert judged(run, "TO-02", slope=Estimate(1.0, 0.0, math.inf))["verdict"] != "not tested"
 
 
+def test_nothing_measured_is_not_tested_and_says_why(run):
+    row = claims.judge("TO-02", claims.Measured({}, "", "", "a package is not here"), run)
+    assert (row["verdict"], row["note"], row["measured"]) == ("not tested", "a package is not here", {})
+    assert run.rows["TO-02"] is row
+    with pytest.raises(ValueError, match="why = ''"):
+        claims.judge("TO-02", claims.Measured({}, "", ""), run)
+
+
 def test_smoke_judges_nothing(run):
     row = judged(dataclasses.replace(run, profile="smoke"), "TO-02", slope=intervals.exact(1))
     assert row["verdict"] == "not tested" and "smoke" in row["note"]
@@ -121,7 +129,7 @@ def test_a_notebook_shows_verdict_numbers_rule_and_what_was_known(run):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda run: judged(run, "TO-02"), "allowed is a dictionary that has 'slope'"),
+        (lambda run: judged(run, "TO-02", other=intervals.exact(1)), "allowed is a dictionary that has 'slope'"),
         (lambda run: judged(run, "TO-02", slope=Estimate(1, 2, 3)), "low <= value <= high"),
         (lambda run: judged(run, "TO-02", slope=Estimate(math.nan, 0, 1)), "without NaN"),
         (lambda run: judged(run, "TO-09", slope=intervals.exact(1)), "claim_id = 'TO-09': allowed is one of TO-01, TO-02"),

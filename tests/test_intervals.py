@@ -138,3 +138,32 @@ def test_an_extreme_of_what_was_not_measured_has_no_ends():
     assert intervals.extreme([known, Estimate(2.0, 1.8, 2.2)]) == (2.0, 1.8, 2.2)
     for largest in (True, False):
         assert intervals.extreme([known, unknown], largest)[1:] == (-np.inf, np.inf)
+
+
+def test_the_jackknife_of_a_mean_is_its_t_interval():
+    samples = np.random.default_rng(1).normal(2, 1, 30)
+    found = intervals.jackknife(lambda sums: sums[0] / sums[1], np.stack([samples, np.ones(30)], axis=1))
+    np.testing.assert_allclose(found, intervals.mean(samples))
+
+
+def test_the_jackknife_covers_a_ratio_of_sums_over_groups():
+    """Rows of a group share half of their variance: single rows would make an interval that is too short."""
+    rng = np.random.default_rng(2)
+
+    def draw():
+        groups = rng.normal(0, 1, (40, 1)) + rng.normal(0, 1, (40, 25))
+        return np.stack([(1 + groups).sum(1), (2 + rng.normal(0, 0.2, (40, 25))).sum(1)], axis=1)
+
+    covered = coverage(
+        lambda parts: intervals.jackknife(lambda s: s[0] / s[1], parts), 0.5, (draw() for _ in range(500))
+    )
+    assert 0.92 < covered < 0.98
+
+
+def test_the_jackknife_of_several_numbers_and_what_it_refuses():
+    parts = np.random.default_rng(3).normal(5, 1, (20, 3))
+    found = intervals.jackknife(lambda sums: sums / 20, parts)
+    np.testing.assert_allclose(found.value, parts.mean(0))
+    assert found.low.shape == (3,) and (found.low < found.high).all()
+    with pytest.raises(ValueError, match="parts = .*: allowed is at least two"):
+        intervals.jackknife(lambda sums: sums, parts[:1])

@@ -22,7 +22,7 @@ from polysemanticity.base import codedigest, paths, runtime
 from polysemanticity.engine import cluster, run, store, sweep
 from polysemanticity.papers import coding_theory_spectra as paper_of_images
 from polysemanticity.papers import feature_capacity as paper
-from polysemanticity.papers.coding_theory_spectra import dense_autoencoders, language, vision
+from polysemanticity.papers.coding_theory_spectra import dense_autoencoders, real_language, vision
 
 NOTEBOOK = """
 import sys; sys.path.insert(0, "{tests}")
@@ -205,7 +205,7 @@ def test_a_worker_with_other_data_is_refused(on_cluster, toy_run, tmp_path):
         sweep.one(toy_worker.reads, {**config, "content": "there"}, toy_run)
 
 
-@pytest.mark.parametrize("family", [vision, dense_autoencoders, language])
+@pytest.mark.parametrize("family", [vision, dense_autoencoders, real_language])
 def test_workers_that_read_files_can_say_what_they_hold(family):
     cfg = paper_of_images.Config()
     settings = {
@@ -213,7 +213,7 @@ def test_workers_that_read_files_can_say_what_they_hold(family):
         dense_autoencoders: lambda: dense_autoencoders.photograph_nets(
             cfg.dense_autoencoders, cfg.vision, "relu", 0.0, 32
         ),
-        language: lambda: language.network(cfg.language),
+        real_language: lambda: real_language.networks(cfg.real_language)[0],
     }[family]()
     assert settings["content"] == family.fingerprint_here(settings)
 

@@ -71,10 +71,14 @@ MOVES = [  # five places in the library where something is moved to the device, 
 ]
 
 
+def _source(module) -> str:
+    return Path(module.__file__).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("module", "move", "worker"), MOVES, ids=[worker for _, _, worker in MOVES])
 def test_a_tensor_left_behind_is_missed(monkeypatch, module, move, worker):
     module = importlib.import_module(f"polysemanticity.{module}")
-    changed, n_moves = re.subn(re.escape(move), move.partition(".")[0], Path(module.__file__).read_text(), count=1)
+    changed, n_moves = re.subn(re.escape(move), move.partition(".")[0], _source(module), count=1)
     assert n_moves == 1
     slug = next(slug for slug in paths.papers() if worker in workers.workers(slug))
     call = next(call for call in workers.calls(slug) if workers.name(call.worker) == worker)

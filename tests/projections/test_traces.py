@@ -1,9 +1,9 @@
-"""Traces over tokens: energy and roughness, selection, shuffling, and an explainer against dense ridge regression."""
+"""Traces over tokens: energy and roughness, selection by luck and by the eigenvalue problem, shuffling, outliers."""
 
 import numpy as np
 import pytest
 
-from polysemanticity import intervals, projections
+from polysemanticity import projections
 from polysemanticity.projections import traces
 
 
@@ -79,106 +79,46 @@ def test_shuffling_keeps_tokens_and_on_demand_their_positions():
     assert not np.array_equal(np.sort(everywhere[:, 0], 0), np.sort(activity[:, 0], 0))
 
 
-# --- the explainer ---
-
-
-def dense(tokens, kinds, length, skip, n_before):
-    """The one-hot features, one token at a time."""
-    rows = []
-    for context in tokens:
-        for t in range(skip, skip + length):
-            row = []
-            for k in range(n_before + 1):
-                row += [float(t - k >= 0 and context[t - k] == kind) for kind in kinds[k]]
-            rows.append(row + [float(t - skip == p) for p in range(length)])
-    return np.array(rows)
-
-
-@pytest.mark.parametrize(("n_before", "skip"), [(0, 0), (2, 0), (2, 1)])
-def test_the_explainer_is_ridge_regression_with_a_free_constant(n_before, skip):
-    rng = np.random.default_rng(0)
-    tokens, new = rng.integers(6, size=(30, 9)), rng.integers(8, size=(5, 9))  # 6 and 7 are not among the first
-    values = rng.standard_normal((30, 9 - skip, 2))
-    explainer = traces.Explainer(tokens, 1.5, n_before, skip)
-    x, z = (dense(part, explainer.kinds, 9 - skip, skip, n_before) for part in (tokens, new))
-    y = values.reshape(-1, 2)
-    augmented = np.vstack([np.c_[np.ones(len(x)), x], np.c_[np.zeros(x.shape[1]), np.sqrt(1.5) * np.eye(x.shape[1])]])
-    beta = np.linalg.lstsq(augmented, np.vstack([y, np.zeros((x.shape[1], 2))]), rcond=None)[0]
-    expected = np.c_[np.ones(len(z)), z] @ beta
-    np.testing.assert_allclose(explainer.predict(values, new).reshape(-1, 2), expected, atol=1e-9)
-
-
-def test_a_token_seen_k_times_is_shrunk_and_one_never_seen_is_average():
-    tokens = np.array([[0]] * 6 + [[1]] * 6)
-    values = np.where(tokens == 0, 3.0, 1.0)[..., None]
-    found = traces.Explainer(tokens, 3, n_before=0).predict(values, np.array([[0], [1], [2]]))
-    np.testing.assert_allclose(found.ravel(), [2 + 6 / 9, 2 - 6 / 9, 2])
-
-
-def planted(noise, rng, k=50, contexts=300, length=20):
-    """Tokens of two texts and traces that are a function of the token and the one before, plus noise."""
-    tables = rng.standard_normal((2, 30, k)) * np.array([1.0, 0.5])[:, None, None]
-    tokens = rng.integers(30, size=(2, contexts, length))
-    before = np.roll(tokens, 1, axis=-1)
-    signal = tables[0][tokens] + tables[1][before]
-    return tokens, signal + noise * signal.std() * rng.standard_normal(signal.shape)
-
-
-@pytest.mark.parametrize("noise", [0.5, 2.0])
-def test_scores_of_planted_traces_are_near_what_can_be_explained(noise):
-    rng = np.random.default_rng(5)
-    tokens, values = planted(noise, rng, contexts=900)
-    predicted = traces.Explainer(tokens[0], 3, 1, 1).predict(values[0][:, 1:], tokens[1])
-    top, whole = traces.explanation_scores(values[1][:, 1:], predicted, 20, rng)
-    truth = 1 / np.sqrt(1 + noise**2)
-    assert abs(whole.mean() - truth) < 0.02 and abs(top.mean() - truth) < 0.08
-
-
-def test_the_interval_over_directions_covers_zero_where_nothing_can_be_explained():
-    rng, covered = np.random.default_rng(6), []
-    tokens, _ = planted(1.0, rng, contexts=60)
-    explainer = traces.Explainer(tokens[0], 3, 1, 1)
-    for _ in range(100):
-        noise = rng.standard_normal((2, 60, 19, 50))
-        found = intervals.mean(traces.explanation_scores(noise[1], explainer.predict(noise[0], tokens[1]), 5, rng)[0])
-        covered.append(found.low <= 0 <= found.high)
-    assert 0.88 <= np.mean(covered) <= 0.99
-
-
-def test_scores_by_hand():
-    values = np.zeros((6, 2, 1))
-    values[4] = [[1.0], [0.0]]
-    values[1] = [[9.0], [5.0]]
-    predicted = 2 * values + 3
-    top, whole = traces.explanation_scores(values, predicted, 1, np.random.default_rng(0))
-    assert top == pytest.approx(1) and whole == pytest.approx(1)
-    predicted[1] = 0
-    chosen = [9, 5, 0, 0]  # the top context and a silent one; the prediction is 0, 0 there and 3, 3 here
-    expected = np.corrcoef(chosen, [0, 0, 3, 3])[0, 1]
-    seen = {
-        round(float(traces.explanation_scores(values, predicted, 1, np.random.default_rng(s))[0][0]), 6)
-        for s in range(20)
-    }
-    assert round(expected, 6) in seen
-    assert traces.explanation_scores(values * 0, predicted, 1, np.random.default_rng(0))[0] == 0
-    for n in (0, 4):
-        with pytest.raises(ValueError, match=f"n_contexts = {n}: allowed is 1 to 3"):
-            traces.explanation_scores(values, predicted, n, np.random.default_rng(0))
-
-
-def test_the_explainer_checks_its_arguments():
-    tokens = np.zeros((4, 5), dtype=int)
-    for arguments, name in (((0,), "penalty"), ((1, -1), "n_before"), ((1, 0, 5), "skip")):
-        with pytest.raises(ValueError, match=f"{name} = "):
-            traces.Explainer(tokens, *arguments)
-    explainer = traces.Explainer(tokens, 1)
-    with pytest.raises(ValueError, match="shape of traces"):
-        explainer.predict(np.zeros((3, 5, 1)), tokens)
-    with pytest.raises(ValueError, match=r"shape of tokens = \(4, 4\)"):
-        explainer.predict(np.zeros((4, 5, 1)), tokens[:, :4])
-
-
 def test_outliers_are_far_above_the_median_unit():
     activity = smooth(0.0, m=9) * np.array([1, 1, 1, 1, 1, 1, 1, 4.5, 6.0])
     assert traces.outlier_units(activity, 5).tolist() == [False] * 8 + [True]
     assert traces.outlier_units(activity * 100 + 0, 5).tolist() == traces.outlier_units(activity, 5).tolist()
+
+
+@pytest.mark.parametrize("phi", [0.3, 0.9])
+def test_the_smoothest_direction_is_the_planted_one(phi):
+    """One AR(1) process, loud or not, hidden in a rotation among processes without memory."""
+    rng = np.random.default_rng(2)
+    activity = np.concatenate([0.01 * smooth(phi, m=1), 3 * smooth(0, m=7, seed=1)], axis=-1)
+    turn = np.linalg.qr(rng.standard_normal((8, 8)))[0]
+    scatter, cov = traces.step_scatter(activity @ turn), traces.covariance(activity @ turn)
+    rough, direction = traces.smoothest(scatter, cov)
+    assert rough == pytest.approx(1 - phi, abs=0.05)
+    assert rough == pytest.approx(traces.roughness(scatter, cov, direction[:, None])[0])
+    found = turn @ direction  # in the processes' own axes, of variance 1
+    assert abs(found[0]) * 0.01 == pytest.approx(1, abs=0.05) and np.abs(found[1:]).max() * 3 < 0.3
+
+
+def test_no_direction_is_smoother_than_the_smoothest():
+    activity = smooth(0.5, m=6)
+    scatter, cov = traces.step_scatter(activity), traces.covariance(activity)
+    drawn = np.random.default_rng(3).standard_normal((6, 500))
+    assert traces.smoothest(scatter, cov)[0] <= traces.roughness(scatter, cov, drawn).min()
+
+
+def test_directions_of_rounding_take_no_part():
+    """After layer normalisation the units' sum is constant: a direction that would be smooth by rounding."""
+    activity = smooth(0.5, m=6).astype(np.float32)
+    activity -= activity.mean(-1, keepdims=True)
+    scatter, cov = traces.step_scatter(activity), traces.covariance(activity)
+    rough, direction = traces.smoothest(scatter, cov)
+    assert 0.4 < rough < 0.55 and abs(direction.sum()) < 1e-3 * np.linalg.norm(direction)
+    with pytest.raises(ValueError, match="largest variance = 0.0: allowed is above 0"):
+        traces.smoothest(np.zeros((2, 2)), np.zeros((2, 2)))
+
+
+def test_noise_is_smooth_only_where_it_was_chosen():
+    select, judge = smooth(0, m=60, contexts=60), smooth(0, m=60, contexts=60, seed=1)
+    rough, direction = traces.smoothest(traces.step_scatter(select), traces.covariance(select))
+    again = traces.roughness(traces.step_scatter(judge), traces.covariance(judge), direction[:, None])[0]
+    assert rough < 0.85 and again == pytest.approx(1, abs=0.06)

@@ -315,3 +315,12 @@ def test_bad_errors_are_refused():
         exponent_errors.exponent_errors(gaussian(300, 200, 1.0), simulations=5)
     with pytest.raises(ValueError, match="allowed is at least 120 of both"):
         exponent_errors.exponent_errors(gaussian(200, 200, 1.0))
+
+
+def test_the_bend_at_a_known_rank_is_the_difference_of_the_slopes():
+    ranks = np.arange(3, 200)
+    bent = np.where(ranks < 30, -1.0 * np.log(ranks / 30), -1.7 * np.log(ranks / 30))
+    assert broken_law.bend(ranks, bent, 30) == pytest.approx(0.7)
+    np.testing.assert_allclose(
+        broken_law.bend(ranks, np.stack([-2.0 * np.log(ranks), -bent]), 30), [0, -0.7], atol=1e-12
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import filelock
 
-from polysemanticity.base import paths, runtime
+from polysemanticity.base import locks, paths, runtime
 
 POLL = 0.05  # seconds between two looks for a free core
 
@@ -23,20 +23,15 @@ def held(threads: int) -> Iterator[None]:
     A process that is killed holds them no longer.
     """
     folder = paths.cache() / "cores"
-    folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / "turn.lock", poll_interval=POLL):  # one looks, the others wait here in turn
-        lock = _free(folder, max(1, runtime.cores() // threads))
-    try:
+    with locks.acquire(folder / "turn.lock"):  # one looks, the others wait here in turn
+        core = _free(folder, max(1, runtime.cores() // threads))
+    with core:
         yield
-    finally:
-        lock.release()
 
 
-def _free(folder: Path, count: int) -> filelock.BaseFileLock:
+def _free(folder: Path, count: int) -> filelock.AcquireReturnProxy:
     while True:
         for number in range(count):
-            lock = filelock.FileLock(folder / f"{number}.lock")
             with contextlib.suppress(filelock.Timeout):
-                lock.acquire(timeout=0)
-                return lock
+                return locks.acquire(folder / f"{number}.lock", timeout=0)
         time.sleep(POLL)

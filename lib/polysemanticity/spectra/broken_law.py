@@ -82,7 +82,7 @@ def _with_break(ranks, values, at: float) -> BrokenLaw:
 
 def bend(
     ranks: Num[np.ndarray, " ranks"], values: Float[np.ndarray, "*sets ranks"], at: float
-) -> Float[np.ndarray, "*sets"]:
+) -> Float[np.ndarray, "*sets"] | float:
     """Return tail less head of the law broken at a rank that was found elsewhere, fitted to log eigenvalues.
 
     Linear in them, and 0 on average for a single law.

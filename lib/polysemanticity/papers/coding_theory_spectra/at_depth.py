@@ -44,9 +44,14 @@ class Halves(NamedTuple):
         """The activity of some units."""
         return self._replace(select=self.select[..., units], judge=self.judge[..., units])
 
+    @property
+    def n_documents(self) -> int:
+        """How many documents judge."""
+        return int(self.document.max()) + 1
+
     def by_document(self, values: Float[np.ndarray, "k *rest"]) -> Float[np.ndarray, "documents *rest"]:
         """Sums over the passages of each document that judges."""
-        sums = np.zeros((self.document.max() + 1, *values.shape[1:]))
+        sums = np.zeros((self.n_documents, *values.shape[1:]))
         np.add.at(sums, self.document, values)
         return sums
 
@@ -159,9 +164,9 @@ def nonlinear_share(stream: Halves, neurons: Halves) -> Estimate:
     size = neurons.select.std((0, 1))[live]
     source, held = (part.reshape(-1, part.shape[-1]) for part in (stream.select, stream.judge))
     target = neurons.select[..., live].reshape(len(source), -1) / size
-    gram = source.T @ source
+    gram = source.T.astype(float) @ source
     gram[np.diag_indices_from(gram)] += RIDGE * np.trace(gram) / len(gram)
-    coefficients = linalg.solve(gram.astype(float), (source.T @ target).astype(float), assume_a="pos")
+    coefficients = linalg.solve(gram, (source.T @ target).astype(float), assume_a="pos")
     actual = neurons.judge[..., live] / size
     missed = (actual - (held @ coefficients.astype(held.dtype)).reshape(actual.shape)) ** 2
     parts = np.stack([missed.sum(1, dtype=float), (actual**2).sum(1, dtype=float)], axis=1)

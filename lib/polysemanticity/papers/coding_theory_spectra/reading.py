@@ -25,7 +25,8 @@ from polysemanticity.papers.coding_theory_spectra import at_depth
 from polysemanticity.papers.coding_theory_spectra.at_depth import SMOOTH, Halves
 from polysemanticity.projections import traces
 
-NAMES = {"smollm2": "SmolLM2", "minilm": "MiniLM"}  # of the networks that ship as packages and are judged
+NAMES = {"smollm2": "SmolLM2", "minilm": "MiniLM"}  # of the networks that ship as packages
+PACKAGED = {"smollm2": packaged.smollm2, "minilm": packaged.minilm}
 OUTLIER = 5.0  # a unit of the stream whose root mean square is above this many medians is left out
 SKIP = 1  # tokens left out at the start of a passage
 STEPS = 8  # neurons that a feature is read from, and traces that are added to them
@@ -79,7 +80,7 @@ def open_network(network: str, device: str | torch.device = "cpu") -> Opened:
     Only safetensors are read. Raises ValueError for what cannot be opened.
     """
     if network in NAMES:
-        found = getattr(packaged, network)()
+        found = PACKAGED[network]()
         return Opened(found.model.to(device), found.tokenizer, network == "smollm2")
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
@@ -117,16 +118,14 @@ def read(
     absent = missing({"network": network, "text": text})
     if absent:
         return {"missing": absent}
-    smallest = 2 * passages.CHARACTERS * length * per_document
-    texts = documents(text, most_documents, smallest)
+    texts = documents(text, most_documents, smallest=2 * passages.CHARACTERS * length * per_document)
     opened = open_network(network, device)
-    rng = streams.rng(seed, "passages")
-    cut = passages.cut(texts, opened.tokenizer, length, per_document, rng, special=not opened.causal)
+    cut = passages.cut(
+        texts, opened.tokenizer, length, per_document, streams.rng(seed, "passages"), special=not opened.causal
+    )
     judges = cut.document % 2 == 1
     blocks = len(hooks.stack(opened.model).blocks)
-    of_stream = sorted({0, *np.linspace(1, blocks, min(depths, blocks)).round().astype(int).tolist()})
-    chosen = np.linspace(1, len(of_stream) - 1, min(neuron_depths, len(of_stream) - 1)).round().astype(int)
-    of_neurons = sorted({of_stream[k] for k in chosen})
+    of_stream, of_neurons = which_depths(blocks, depths, neuron_depths)
     layers = [f"residual.{k}" for k in of_stream] + [f"neurons.{k}" for k in of_neurons]
     activity, nats = passed(opened, cut, layers, judges)
     if opened.causal:
@@ -135,35 +134,31 @@ def read(
         gate = against_shared_words(activity[f"residual.{blocks}"], cut, texts[::2], judges)
     gate |= {"causal": opened.causal, "blocks": blocks}
     del opened
+
+    names, features = _features(cut, texts, judges)
     inside = slice(cut.special[0] + SKIP, length - cut.special[1])
-    place = cut.document[judges] // 2
-    n_documents = int(place.max()) + 1
-    known = passages.features(cut, passages.word_counts(texts[::2]), len(texts))[:, SKIP:]
-    features = Halves(known[~judges], known[judges], place).centred()
-    features = features.of(features.select.std((0, 1)) > 0)
-    size = features.select.std((0, 1))
-    features = features._replace(select=features.select / size, judge=features.judge / size)
     found: dict[str, list] = {}
-    shown = {}
+    shown: dict = {}
     for depth in of_stream:
-        stream = _halves(activity.pop(f"residual.{depth}"), judges, inside, place)
+        rng = streams.rng(seed, f"directions {depth}")
+        stream = Halves(*(activity[f"residual.{depth}"][part, inside] for part in (~judges, judges)), features.document)
+        del activity[f"residual.{depth}"]
         outliers = traces.outlier_units(stream.select, OUTLIER)
         stream = stream.of(~outliers)
-        neurons = _halves(activity.pop(f"neurons.{depth}"), judges, inside, place) if depth in of_neurons else None
-        row = {"outliers": int(outliers.sum()), **_spectrum("stream", at_depth.law(stream), n_documents)}
+        row = {"outliers": int(outliers.sum()), **_spectrum("stream", at_depth.law(stream), stream.n_documents)}
         stream = stream.centred()
-        directions_rng = streams.rng(seed, f"directions {depth}")
-        kinds = at_depth.directions(stream.select, n_directions, n_candidates, directions_rng)
-        row |= _smoothness(stream, kinds)
-        _append(found, row)
-        if neurons is not None:
-            row = _spectrum("neurons", at_depth.law(neurons), n_documents)
+        kinds = at_depth.directions(stream.select, n_directions, n_candidates, rng)
+        _append(found, row | _smoothness(stream, kinds))
+        if depth in of_neurons:
+            neurons = activity.pop(f"neurons.{depth}")
+            neurons = Halves(neurons[~judges, inside], neurons[judges, inside], features.document)
+            row = _spectrum("neurons", at_depth.law(neurons), neurons.n_documents)
             neurons = neurons.centred()
-            row |= _beside_neurons(stream, neurons, features, kinds, directions_rng, n_directions, n_candidates)
+            row |= _beside_neurons(stream, neurons, features, kinds, rng, n_directions, n_candidates)
             _append(found, row)
             if depth == of_neurons[len(of_neurons) // 2]:
                 shown = _trace(stream, neurons, kinds, cut, judges)
-    names = [name for name, varies in zip(passages.FEATURES, known[~judges].std((0, 1)) > 0, strict=True) if varies]
+    halves = (int((~judges).sum()), int(judges.sum()))
     return {
         **{name: np.array(values) for name, values in found.items()},
         **gate,
@@ -171,9 +166,26 @@ def read(
         "stream_depth": np.array(of_stream),
         "neurons_depth": np.array(of_neurons),
         "features": names,
-        "documents": [int((~judges).sum() // per_document), int(judges.sum() // per_document)],
-        "rows": [int((~judges).sum() * known.shape[1]), int(judges.sum() * known.shape[1])],
+        "documents": [half // per_document for half in halves],
+        "rows": [half * features.judge.shape[1] for half in halves],
     }
+
+
+def which_depths(blocks: int, depths: int, neuron_depths: int) -> tuple[list[int], list[int]]:
+    """Return the depths of the stream that are looked at, the embedding first, and those of the neurons among them."""
+    of_stream = sorted({0, *np.linspace(1, blocks, min(depths, blocks)).round().astype(int).tolist()})
+    chosen = np.linspace(1, len(of_stream) - 1, min(neuron_depths, len(of_stream) - 1)).round().astype(int)
+    return of_stream, sorted({of_stream[k] for k in chosen})
+
+
+def _features(cut: passages.Passages, texts: Sequence[str], judges: np.ndarray) -> tuple[list[str], Halves]:
+    """The features that vary, by name, and their values, centred and of variance 1 on the half that selects."""
+    known = passages.features(cut, passages.word_counts(texts[::2]), len(texts))[:, SKIP:]
+    halves = Halves(known[~judges], known[judges], cut.document[judges] // 2).centred()
+    size = halves.select.std((0, 1))
+    names = [name for name, one in zip(passages.FEATURES, size, strict=True) if one > 0]
+    halves, size = halves.of(size > 0), size[size > 0]
+    return names, halves._replace(select=halves.select / size, judge=halves.judge / size)
 
 
 def passed(
@@ -268,10 +280,6 @@ def _by_document(values: np.ndarray, document: np.ndarray) -> np.ndarray:
 def _gate(own: np.ndarray, theirs: np.ndarray, higher: bool) -> dict:
     better = intervals.mean(own - theirs if higher else theirs - own)
     return {"gate_own": float(own.mean()), "gate_baseline": float(theirs.mean()), "gate_better": np.array(better)}
-
-
-def _halves(activity: np.ndarray, judges: np.ndarray, inside: slice, place: np.ndarray) -> Halves:
-    return Halves(activity[~judges, inside], activity[judges, inside], place)
 
 
 def _append(found: dict[str, list], row: dict) -> None:

@@ -23,6 +23,12 @@ def _networks(table: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(table["network"]))
 
 
+def _look(look: dict, table: pd.DataFrame, network: str) -> dict:
+    """How series are drawn: in grey where the network has missed its gate."""
+    judged = (plots.part(table, network=network)["what"] == "measured").any()
+    return look if judged else {name: {**style, "color": plots.CONTROL} for name, style in look.items()}
+
+
 def _titled(table: pd.DataFrame, network: str) -> str:
     judged = (plots.part(table, network=network)["what"] == "measured").any()
     return network if judged else f"{network} (not judged)"
@@ -41,7 +47,7 @@ def fig6a_exponents(table: pd.DataFrame) -> Figure:
     for column, name in enumerate(names):
         for ax, quantity in zip(axes[:, column], quantities, strict=True):
             rows = plots.part(table, network=name, quantity=quantity).dropna(subset=["value"])
-            plots.points(ax, rows, DEPTH, look=look, joined=True)
+            plots.points(ax, rows, DEPTH, look=_look(look, table, name), joined=True)
         axes[0, column].set_title(_titled(table, name))
         axes[1, column].axhline(0, **plots.CONTROL_LINE)
         axes[1, column].set_xlabel("depth [share of the blocks; 0: embedding]")
@@ -60,7 +66,7 @@ def fig6b_smoothness(table: pd.DataFrame) -> Figure:
         table["series"].str.contains("shuffled"), "measured")))  # fmt: skip
     fig, axes = plt.subplots(1, len(names), figsize=(max(7, 5.2 * len(names)), 4.8), sharey=True, squeeze=False)
     for ax, name in zip(axes[0], names, strict=True):
-        plots.points(ax, plots.part(table, network=name), DEPTH, look=look, joined=True)
+        plots.points(ax, plots.part(table, network=name), DEPTH, look=_look(look, table, name), joined=True)
         ax.axhline(0.5, color=plots.CONTROL, linewidth=0.8)
         ax.set(title=_titled(table, name), xlabel="depth [share of the blocks; 0: embedding]", ylim=(0, 1.15))
     axes[0, 0].set_ylabel("roughness on held-out text\n(95 % over documents)")
@@ -104,13 +110,15 @@ def fig6d_complement(table: pd.DataFrame) -> Figure:
         len(names), 2, figsize=(10.5, 0.6 + 4.6 * len(names)), squeeze=False, width_ratios=(1, 1.3)
     )
     for (left, right), name in zip(axes, names, strict=True):
-        plots.points(left, plots.part(added, network=name), DEPTH, look=look, joined=True, dodge=0.06)
+        plots.points(
+            left, plots.part(added, network=name), DEPTH, look=_look(look, added, name), joined=True, dodge=0.06
+        )
         left.axhline(0, **plots.CONTROL_LINE)
         left.set(title=_titled(table, name), xlabel="depth [share of the blocks]")
         left.set_ylabel("added held-out R² (95 % over documents)")
         rows = plots.part(single, network=name)
         order = list(dict.fromkeys(rows["feature"]))[::-1]
-        for series, style in marks.items():
+        for series, style in _look(marks, single, name).items():
             values = plots.part(rows, series=series)
             places = [order.index(feature) for feature in values["feature"]]
             right.plot(
@@ -118,6 +126,7 @@ def fig6d_complement(table: pd.DataFrame) -> Figure:
             )
         right.set_yticks(range(len(order)), order, fontsize=8)
         right.set(title=f"each feature, block {rows['block'].iloc[0]}", xlabel="held-out R²")
-    axes[0, 0].legend()
-    axes[0, 1].legend()
+    for column, place in ((0, "outside lower left"), (1, "outside lower right")):
+        handles, labels = axes[0, column].get_legend_handles_labels()
+        fig.legend(handles, labels, loc=place, ncols=2 - column, handlelength=3)
     return fig
