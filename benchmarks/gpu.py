@@ -256,7 +256,9 @@ NEEDS = "skipif(not torch.cuda.is_available()"  # in the files of tests that nee
 
 def tests(device: str, quick: bool) -> dict:
     """The tests that need a GPU, and in a dry run those that pretend one."""
-    files = [str(file) for file in (paths.ROOT / "tests").rglob("test_*.py") if NEEDS in file.read_text()]
+    files = [
+        str(file) for file in (paths.ROOT / "tests").rglob("test_*.py") if NEEDS in file.read_text(encoding="utf-8")
+    ]
     chosen = ["tests/papers/test_devices.py", "-k", "right or would"] if quick else [*files, "-k", "cuda"]
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen],
@@ -433,7 +435,7 @@ def _results(options: argparse.Namespace, device: str, ends: float):
     while left:
         with tempfile.TemporaryDirectory() as folder:
             call = _call(folder, device, [check.name for check in left], options.dry_run)
-            with (Path(folder) / "errors").open("w") as errors:
+            with (Path(folder) / "errors").open("w", encoding="utf-8") as errors:
                 child = subprocess.Popen(call, cwd=paths.ROOT, stderr=errors, start_new_session=True)
                 while left:
                     check, started = left.pop(0), time.monotonic()
@@ -443,11 +445,11 @@ def _results(options: argparse.Namespace, device: str, ends: float):
                         time.sleep(0.05)
                     seconds = time.monotonic() - started
                     if file.exists():
-                        yield check.name, {"seconds": seconds, **json.loads(file.read_text())}
+                        yield check.name, {"seconds": seconds, **json.loads(file.read_text(encoding="utf-8"))}
                         continue
                     why = f"ended with {child.returncode}" if child.poll() is not None else "took too long"
                     _kill(child)
-                    said = (Path(folder) / "errors").read_text()[-1500:]
+                    said = (Path(folder) / "errors").read_text(encoding="utf-8")[-1500:]
                     yield check.name, {"seconds": seconds, "ok": False, "error": f"its process {why}", "said": said}
                     break
                 _kill(child)

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.roofline", description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=paths.ROOT / "docs" / "scaling.md", help="the page")
     options = parser.parse_args(arguments)
-    page = readme.replaced(options.out.read_text(), "roofline", table())
+    page = readme.replaced(options.out.read_text(encoding="utf-8"), "roofline", table())
     paths.write_atomically(options.out, page.encode())
     return 0
 

@@ -126,7 +126,7 @@ def _needed(statement: ast.Assign | ast.Expr, names: Mapping) -> bool:
 
 
 def _statements(slug: str) -> Iterator[ast.stmt]:
-    cells = json.loads(paths.papers()[slug].read_text())["cells"]
+    cells = json.loads(paths.papers()[slug].read_text(encoding="utf-8"))["cells"]
     for cell in cells:
         if cell["cell_type"] == "code":
             yield from ast.parse("".join(cell["source"])).body
@@ -137,7 +137,7 @@ def beside(slug: str, folder: Path) -> list[Call]:
     if slug != "coding_theory_spectra":
         return []
     text = "words of a text\n\n" * 40
-    (folder / "text.txt").write_text(text)
+    (folder / "text.txt").write_text(text, encoding="utf-8")
     model = train.build(language_models.build, seed=0, vocab_size=260, n_layer=2, n_embd=16, n_head=2, n_positions=8)
     language_models.save(model, language_models.train_tokenizer(text, 260), folder / "checkpoint")
     config = {"checkpoint": str(folder / "checkpoint"), "text": str(folder / "text.txt"), "place": [0, 1], "context": 8}
