@@ -239,11 +239,19 @@ def _quality(found: list[tuple[float, float, float]]) -> tuple[float, float]:
 
 def exponent_by_density(quick: bool) -> Result:
     """The same spectra read as draws from a density, as packages for heavy tails do."""
+    return _by_density(quick, *density_fit())
+
+
+def exponent_by_weightwatcher(quick: bool) -> Result:
+    """The same by WeightWatcher, which reads the exponents of weights off their spectra."""
+    return _by_density(quick, *weightwatcher_fit())
+
+
+def _by_density(quick: bool, fit: Callable, name: str) -> Result:
     n, m, repeats = (128, 64, 10) if quick else (256, 128, 200)
     window = {"first": 3, "last": 16 if quick else 32}
     rng = np.random.default_rng(0)
     found = [spectra.covariance_spectrum(stimuli.power_law_data(n, m, 1.0, rng)) for _ in range(repeats)]
-    fit, name = density_fit()
 
     def ours(spectrum):
         law = spectra.debias_power_law(spectrum, **window)
@@ -272,6 +280,23 @@ def density_fit():
         return law.alpha, law.standard_err
 
     return fit, f"the package powerlaw {importlib.metadata.version('powerlaw')}, in a window of its own choice"
+
+
+def weightwatcher_fit():
+    """As `density_fit`, by the package WeightWatcher."""
+    if importlib.util.find_spec("weightwatcher") is None:
+        whose = "our own implementation of Clauset et al. 2009, which WeightWatcher follows"
+        return likelihood_fit, f"{whose}, as the package weightwatcher is not installed"
+    from weightwatcher.WW_powerlaw import WWFit
+
+    def fit(values):
+        law = WWFit(values)
+        return law.alpha, law.sigma
+
+    return (
+        fit,
+        f"the package weightwatcher {importlib.metadata.version('weightwatcher')}, in a window of its own choice",
+    )
 
 
 def likelihood_fit(values: np.ndarray) -> tuple[float, float]:
@@ -368,5 +393,12 @@ CASES = (
         against="likelihood of a power-law density (powerlaw)",
         aim="bias < 0.01, coverage 92 to 98 %",
         run=exponent_by_density,
+    ),
+    Case(
+        "spectra.exponent-weightwatcher",
+        work="exponent of a power law with its interval, from the eigenvalues",
+        against="the exponent of WeightWatcher",
+        aim="bias < 0.01, coverage 92 to 98 %",
+        run=exponent_by_weightwatcher,
     ),
 )

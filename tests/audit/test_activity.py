@@ -66,6 +66,13 @@ def test_whatever_researchers_have_says_the_same(tmp_path, quick):
     assert half["dtype"] == "bfloat16" and half["exponent"] == pytest.approx(expected["exponent"], abs=0.03)
 
 
+def test_layers_of_arrays_are_chosen_by_pattern():
+    arrays = {f"blocks.{k}.{part}": np.ones((50, 3)) for k in range(2) for part in ("hook_mlp_out", "hook_scale")}
+    assert audit.layers(arrays, layers="blocks.*.hook_mlp_out").table["layer"].tolist() == list(arrays)[::2]
+    with pytest.raises(ValueError, match=r"layers = 'mlp': allowed is names or patterns of blocks.0.hook_mlp_out"):
+        audit.layers(arrays, layers="mlp")
+
+
 def test_groups_are_found_or_told(quick):
     """Twelve noisy copies of each of 150 rows are worth little more than 150 rows, however they are laid out."""
     rng = np.random.default_rng(2)

@@ -89,6 +89,38 @@ def test_pickled_objects_are_not_opened(tmp_path):
         list(sources.batches(tmp_path / "a.npz"))
 
 
+class Cache:
+    """What TransformerLens keeps: names and arrays, but no dictionary."""
+
+    def __init__(self, arrays):
+        self.cache_dict = arrays
+
+    def keys(self):
+        return self.cache_dict.keys()
+
+    def __getitem__(self, name):
+        return self.cache_dict[name]
+
+
+class Saved:
+    """What nnsight keeps of a tensor."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def test_what_other_libraries_keep_is_a_source():
+    """Format only: a cache with names, saved proxies, an iterable of contexts [context, position, unit] per layer."""
+    array = torch.arange(24.0).reshape(2, 3, 4)
+    (part,) = sources.batches(Cache({"blocks.0.hook_resid_post": array}))
+    rows, groups = sources.rows_of(part["blocks.0.hook_resid_post"], "x")
+    assert rows.shape == (6, 4) and groups.tolist() == [0, 0, 0, 1, 1, 1]
+    (part,) = sources.batches({"model.layers.0": Saved(array)})
+    assert torch.equal(sources.rows_of(part["model.layers.0"], "x")[0], rows)
+    assert len(list(sources.batches({"blocks.0": (array for _ in range(3))}))) == 3
+    assert len(list(sources.batches([Cache({"a": array}), Cache({"a": array})]))) == 2
+
+
 @pytest.mark.parametrize("value", [np.ones((3, 3)), 5, {}, [np.ones((3, 3))], {"a": 5}])
 def test_no_source_of_layers(value):
     with pytest.raises(ValueError, match="allowed is"):

@@ -464,3 +464,15 @@ def test_a_flow_that_diverges_is_an_error():
         incidental.train(2, 2, 0.1, [0], initial=start, dtype=torch.float64)
     with pytest.raises(RuntimeError, match="diverged: use a smaller learning_rate"):
         incidental.train(2, 2, 0.1, [0], initial=start, method="adam", dtype=torch.float64)
+
+
+def test_counts_take_what_researchers_have():
+    weights = np.array([[1.0, 0, 0.1], [-1, 0, 0], [0, 1, 0]])
+    forms = [weights.tolist(), torch.tensor(weights, requires_grad=True), torch.tensor(weights).bfloat16()]
+    for form in forms:
+        assert incidental.polysemantic_neurons(form) == 1 and incidental.collision_signs(form) == (1, 0)
+        assert incidental.slots(form).tolist() == [1, -1, 2]
+    with pytest.raises(ValueError, match=r"shape of weights = \(3,\): allowed is \[..., feature, neuron\]"):
+        incidental.polysemantic_neurons(weights[0])
+    with pytest.raises(ValueError, match="weights = 'str"):
+        incidental.slots("weights")

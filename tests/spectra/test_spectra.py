@@ -393,3 +393,12 @@ def test_more_samples_need_less_correction():
 def test_bad_corrections_are_refused(spectrum, arguments, message):
     with pytest.raises(ValueError, match=message):
         spectra.debias_power_law(spectrum, **arguments)
+
+
+def test_covariance_takes_what_researchers_have():
+    rows = np.random.default_rng(0).standard_normal((50, 4))
+    expected = spectra.covariance_spectrum(rows).eigenvalues
+    for form in (torch.tensor(rows, requires_grad=True), [torch.tensor(part) for part in np.split(rows, 5)]):
+        np.testing.assert_allclose(spectra.covariance_spectrum(form).eigenvalues, expected)
+    with pytest.raises(ValueError, match="source: dict: allowed is arrays"):
+        spectra.covariance_spectrum([{"x": rows}])

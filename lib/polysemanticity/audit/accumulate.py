@@ -142,7 +142,7 @@ class Rows:
         room = PIECE - sum(map(len, piece))
         if room <= 0:
             return
-        chosen = rows[:room].to(self.kind).cpu()
+        chosen = rows[:room].to(self.kind).cpu().clone()  # a view would keep the whole batch
         if new_group or not piece:
             piece.append(chosen)
         else:

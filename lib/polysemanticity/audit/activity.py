@@ -132,8 +132,8 @@ def layers(
     if not isinstance(model, nn.Module):
         check(batches is None, "batches", type(batches).__name__, "none, as `model` is no torch module")
         check(untrained is None, "untrained", type(untrained).__name__, "none, as `model` is no torch module")
-        found = _gathered(_of_arrays(model, groups), memory)
-        rough = _roughness_of(_of_arrays(paths, None), closed) if paths is not None else {}
+        found = _gathered(_chosen(_of_arrays(model, groups), layers), memory)
+        rough = _roughness_of(_chosen(_of_arrays(paths, None), layers), closed) if paths is not None else {}
         return _report(found, {}, rough, plan, "measured")
     check(batches is not None, "batches", None, "batches of inputs of the module")
     if untrained is not None:
@@ -165,6 +165,19 @@ def _of_arrays(source, groups) -> Iterator[tuple]:
                 offsets[name] = offset + int(place[-1]) + 1
                 place = place + offset
             yield name, rows, place, rows.dtype
+
+
+def _chosen(parts, patterns) -> Iterator[tuple]:
+    """The parts of layers whose names fit a pattern, as for a module's."""
+    wanted = [patterns] if isinstance(patterns, str) else list(patterns)
+    known: dict[str, bool] = {}
+    for part in parts:
+        name = part[0]
+        if name not in known:
+            known[name] = any(pattern == "*" or hooks.fits(pattern, name) for pattern in wanted)
+        if known[name]:
+            yield part
+    check(any(known.values()), "layers", patterns, f"names or patterns of {', '.join(list(known)[:8]) or 'no layer'}")
 
 
 def _by_group(rows: torch.Tensor, groups: np.ndarray, name: str):

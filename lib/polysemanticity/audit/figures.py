@@ -115,9 +115,10 @@ def sharing(report) -> Figure:
     left.axhspan(-report.least, report.least, color=plots.CONTROL, alpha=0.25, linewidth=0, label="counts as none")
     left.set(xlabel="pairs, by price", ylabel="price (loss of one feature)", title="What sharing costs")
     left.set_yscale("symlog", linthresh=report.least)
+    left.xaxis.get_major_locator().set_params(integer=True)
     left.legend(loc="best", fontsize=8)
     right.bar([0], [report.count.shared], color=plots.MEASURED)
     right.bar([1], [report.count.chance], yerr=[2 * report.count.sd], color=plots.CONTROL, capsize=4)
-    right.set_xticks([0, 1], ["measured", "chance, ± 2 sd"])
-    right.set(ylabel="shared units", title="Shared units")
+    right.set_xticks([0, 1], ["measured", "chance"])
+    right.set(ylabel="shared units (chance: ± 2 sd)", title="Shared units")
     return fig

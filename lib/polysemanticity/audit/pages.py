@@ -18,6 +18,7 @@ img { max-width: 100%; height: auto; background: white; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: .5rem 0; }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #8886; white-space: nowrap; }
+thead th { white-space: normal; vertical-align: bottom; }
 th[scope=row], td.text, th.text { text-align: left; }
 td.flags { white-space: normal; min-width: 14rem; text-align: left; }
 summary { cursor: pointer; margin: 1rem 0; }
@@ -28,9 +29,9 @@ LAYERS = {
     "exponent": "of the power law of the spectrum, corrected for rows and units", "low": "of its 95 % interval",
     "high": "of its 95 % interval", "bent": "whether a broken power law predicts the other half of the rows better",
     "participation": "participation ratio: how many directions share the variance",
-    "shuffled_participation": "the same with each unit's rows shuffled",
-    "smoothest": "roughness of the smoothest direction, 1 where neighbouring rows are independent",
     "flags": "what should make one doubt",
+    "shuffled_participation": "participation with each unit's rows shuffled",
+    "smoothest": "roughness of the smoothest direction, 1 where neighbouring rows are independent",
 }  # fmt: skip
 FEATURES = {
     "length": "of the feature", "capacity": "share of a dimension that is its own",
@@ -98,7 +99,9 @@ def _picture(report) -> str:
 
 
 def _page(title: str, lead: Iterable[str], picture: str, alt: str, tables: Iterable[str], names: dict[str, str]) -> str:
-    words = "".join(f"<dt><code>{_text(name)}</code></dt><dd>{_text(meaning)}</dd>" for name, meaning in names.items())
+    words = "".join(
+        f"<dt>{_text(name.replace('_', ' '))}</dt><dd>{_text(meaning)}</dd>" for name, meaning in names.items()
+    )
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
@@ -117,7 +120,9 @@ def _page(title: str, lead: Iterable[str], picture: str, alt: str, tables: Itera
 def _table(table: pd.DataFrame, row: str | None, shown: Sequence[str], caption: str) -> str:
     shown, rest = list(shown), max(len(table) - MOST, 0)
     head = [*([row] if row else []), *shown]
-    cells = "".join(f'<th scope="col"{_kind(table[name], True)}>{_text(name)}</th>' for name in head)
+    cells = "".join(
+        f'<th scope="col"{_kind(table[name], True)}>{_text(str(name).replace("_", " "))}</th>' for name in head
+    )
     lines = []
     for _, line in table.head(MOST).iterrows():
         first = [f'<th scope="row">{_text(_number(line[row]))}</th>'] if row else []

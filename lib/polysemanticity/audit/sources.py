@@ -8,52 +8,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from polysemanticity.base.arrays import matrix as matrix
+from polysemanticity.base.arrays import numpy as numpy
+from polysemanticity.base.arrays import tensor
 from polysemanticity.base.checks import check
 
 FILES = (".safetensors", ".npz")
 ACCEPTED = "a torch module, a dictionary of arrays or of iterables of them, an iterable of dictionaries, or a path"
-
-
-def tensor(value, name: str) -> torch.Tensor:
-    """Return anything that is an array of real numbers as a tensor without gradients, on the CPU, not copied if it is.
-
-    Raises ValueError for anything else: text, ragged lists, complex numbers, objects.
-    """
-    if isinstance(value, pd.DataFrame | pd.Series):
-        value = value.to_numpy()
-    if isinstance(value, torch.Tensor):
-        found = value.detach()
-        found = (found.to_dense() if found.layout != torch.strided else found).cpu()
-    else:
-        try:
-            array = np.asarray(value)
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"{name} = {type(value).__name__}: allowed is an array of real numbers ({error})"
-            ) from None
-        kinds = "an array of real numbers: numpy, torch or a data frame"
-        check(array.dtype.kind in "biuf", name, f"{type(value).__name__} of {array.dtype}", kinds)
-        if array.dtype.itemsize > 8 or not array.dtype.isnative:
-            array = array.astype(np.float64)
-        if array.dtype.kind == "u" and array.dtype.itemsize > 1:
-            array = array.astype(np.int64)
-        writeable = array.flags.writeable and all(stride >= 0 for stride in array.strides)
-        found = torch.from_numpy(array if writeable else array.copy())
-    check(not found.is_complex(), name, str(found.dtype), "real numbers")
-    return found if found.is_floating_point() else found.double()
-
-
-def numpy(value, name: str = "array") -> np.ndarray:
-    """Return anything that is an array of real numbers as a numpy array, half precision as float32."""
-    found = tensor(value, name)
-    return (found if found.dtype in (torch.float32, torch.float64) else found.float()).numpy()
-
-
-def matrix(value, name: str, shape: str) -> torch.Tensor:
-    """Return a two-dimensional array that is not empty as a tensor."""
-    found = tensor(value, name)
-    check(found.ndim == 2 and found.numel() > 0, f"shape of {name}", tuple(found.shape), f"{shape}, not empty")
-    return found
 
 
 def rows_of(value, name: str) -> tuple[torch.Tensor, np.ndarray | None]:
@@ -61,7 +22,8 @@ def rows_of(value, name: str) -> tuple[torch.Tensor, np.ndarray | None]:
 
     Without groups for [n, unit]. Raises ValueError for fewer than two axes and no units.
     """
-    found = value.detach() if isinstance(value, torch.Tensor) else tensor(value, name)
+    plain = isinstance(value, torch.Tensor) and value.layout == torch.strided
+    found = value.detach() if plain else tensor(value, name)
     found = found if found.is_floating_point() else tensor(found, name)
     check(
         found.ndim >= 2 and found.shape[-1] >= 1, f"shape of {name}", tuple(found.shape), "[..., unit], at least 2 axes"
@@ -77,7 +39,9 @@ def batches(source) -> Iterator[dict]:
 
     source: a dictionary of arrays or of iterables of batches; an iterable of dictionaries; the path of a file or folder
     of safetensors or npz shards, or several paths. Arrays in files are layers by their names, shards follow each other.
+    What has names and items like a dictionary, as TransformerLens keeps it, is one.
     """
+    source = _as_mapping(source)
     if isinstance(source, str | Path):
         yield from _shards([Path(source)])
     elif isinstance(source, Mapping):
@@ -91,13 +55,22 @@ def batches(source) -> Iterator[dict]:
             if isinstance(part, str | Path):
                 yield from _shards([Path(part)])
             else:
+                part = _as_mapping(part)
                 check(isinstance(part, Mapping), "model", f"an iterable of {type(part).__name__}", ACCEPTED)
                 yield {str(name): value for name, value in part.items()}
 
 
+def _as_mapping(source):
+    named = hasattr(source, "keys") and hasattr(source, "__getitem__")
+    if isinstance(source, Mapping | pd.DataFrame) or not named:
+        return source
+    return {str(name): source[name] for name in source.keys()}  # noqa: SIM118 - no mapping
+
+
 def _parts_of(value, name: str):
     """An array as it is; an iterable of arrays one by one."""
-    arrays = hasattr(value, "shape") or isinstance(value, pd.DataFrame | list | tuple)
+    saved = isinstance(getattr(value, "value", None), torch.Tensor)
+    arrays = hasattr(value, "shape") or saved or isinstance(value, pd.DataFrame | list | tuple)
     if not arrays:
         check(isinstance(value, Iterable) and not isinstance(value, str | bytes), name, type(value).__name__, ACCEPTED)
         yield from value

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Num
 from scipy.sparse.csgraph import connected_components
 
+from polysemanticity.base import arrays
 from polysemanticity.base.checks import check
 
 Array = np.ndarray | torch.Tensor
@@ -332,7 +333,7 @@ def _is_torch(array) -> bool:
 
 
 def _numpy(array) -> np.ndarray:
-    return np.asarray(array.detach().cpu() if _is_torch(array) else array, dtype=float)
+    return np.asarray(array.detach().cpu().double() if _is_torch(array) else array, dtype=float)
 
 
 def _all(ok, name, values, allowed) -> None:
@@ -341,6 +342,7 @@ def _all(ok, name, values, allowed) -> None:
 
 
 def _checked(weights):
+    weights = weights if _is_torch(weights) or isinstance(weights, np.ndarray) else arrays.numpy(weights, "weights")
     check(weights.ndim >= 2 and 0 not in weights.shape, "weights.shape", tuple(weights.shape), "[..., dims, features]")
     _all((torch if _is_torch(weights) else np).isfinite(weights), "weights", weights, "finite numbers")
     return weights if "float" in str(weights.dtype) else weights * 1.0

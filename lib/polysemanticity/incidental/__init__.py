@@ -16,7 +16,7 @@ one encoding without interference, is in `incidental.winner`.
 import math
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 from torch import Tensor
 
+from polysemanticity.base import arrays
 from polysemanticity.base.checks import check
 from polysemanticity.base.streams import generator
 from polysemanticity.incidental import flow, optimizers
@@ -35,6 +36,7 @@ JITTER, DEAD = 0.01, 0.1  # an optimizer's weights below the first are zero, row
 COUNT_MODELS = ("exclusive", "independent", "free")
 
 Weights = Float[ndarray, "*seed feature neuron"]
+Given = Any  # weights as numpy, torch on any device and of any type, or a data frame
 Counts = Int[ndarray, "*seed"] | np.int64  # a number for the weights of one seed
 
 
@@ -174,20 +176,22 @@ def _residual(weights: Float[ndarray, "seed feature neuron"]) -> Float[ndarray, 
     return np.where(total > 0, 1 - size.max(-1) / np.where(total > 0, total, 1), 0)
 
 
-def polysemantic_neurons(weights: Weights, window: tuple[float, float] | None = None) -> Counts:
+def polysemantic_neurons(weights: Given, window: tuple[float, float] | None = None) -> Counts:
     """Return how many neurons two or more features use; a feature uses a neuron if |w| is at least half its row's norm.
 
     The paper asks for |w| in the `window` (0.8, 1.2) instead, which is the same for one-hot rows at small l1. Zero rows
     use nothing.
     """
+    weights = _given(weights)
     used = _used(weights)
     if window is not None:
         used = (np.abs(weights) >= window[0]) & (np.abs(weights) <= window[1])
     return (used.sum(-2) >= 2).sum(-1)
 
 
-def slots(weights: Weights) -> Int[ndarray, "*seed feature"]:
+def slots(weights: Given) -> Int[ndarray, "*seed feature"]:
     """Return each feature's largest weight as neuron + 1, with the weight's sign; 0 for a feature without weights."""
+    weights = _given(weights)
     neuron = np.abs(weights).argmax(-1)
     return np.sign(np.take_along_axis(weights, neuron[..., None], -1)[..., 0]).astype(int) * (neuron + 1)
 
@@ -199,8 +203,9 @@ class Signs(NamedTuple):
     same: Counts
 
 
-def collision_signs(weights: Weights) -> Signs:
+def collision_signs(weights: Given) -> Signs:
     """Return how many pairs of features use one neuron (as in `polysemantic_neurons`), by their signs there."""
+    weights = _given(weights)
     used = _used(weights)
     plus, minus = (used & (weights > 0)).sum(-2), (used & (weights < 0)).sum(-2)
     same = (plus * (plus - 1) + minus * (minus - 1)) // 2
@@ -234,6 +239,13 @@ def polysemantic_variance(n_features: int, n_neurons: int) -> float:
     n, m = n_features, n_neurons
     ordered_pairs = n * (n - 1) * (n - 2) * (n - 3) / (4 * (2 * m - 1) * (2 * m - 3))  # E count (count − 1)
     return ordered_pairs + mean - mean**2
+
+
+def _given(weights: Given) -> Weights:
+    """Weights as numpy; ValueError for fewer than two axes or for no real numbers."""
+    found = arrays.numpy(weights, "weights")
+    check(found.ndim >= 2, "shape of weights", found.shape, "[..., feature, neuron]")
+    return found
 
 
 def _used(weights: Weights) -> Bool[ndarray, "*seed feature neuron"]:

@@ -206,12 +206,13 @@ def _all(model: nn.Module, known: Mapping[str, Place]) -> dict[str, Place]:
 
 
 def _fitting(pattern: str, names: Mapping[str, Place]) -> dict[str, Place]:
-    wanted = pattern.split(".")
-    parts = {name: name.split(".") for name in names}
-    alike = {
-        name for name, has in parts.items() if len(has) == len(wanted) and all(map(fnmatch.fnmatchcase, has, wanted))
-    }
-    return {name: place for name, place in names.items() if name in alike}
+    return {name: place for name, place in names.items() if fits(pattern, name)}
+
+
+def fits(pattern: str, name: str) -> bool:
+    """Return whether a name fits a pattern, part by part between dots."""
+    wanted, has = pattern.split("."), name.split(".")
+    return len(has) == len(wanted) and all(map(fnmatch.fnmatchcase, has, wanted))
 
 
 def _listed(names: Iterable[str]) -> str:

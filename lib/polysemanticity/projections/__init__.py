@@ -8,8 +8,10 @@ T^(2-a) and action as T^(3-a) while these powers are positive and settles otherw
 """
 
 import numpy as np
+import torch
 from jaxtyping import Float, Num
 
+from polysemanticity.base import arrays
 from polysemanticity.base.checks import check
 
 
@@ -23,7 +25,9 @@ def random_projection(n_units: int, n_dims: int, rng: np.random.Generator) -> Fl
     return rng.standard_normal((n_units, n_dims)) / np.sqrt(n_units)
 
 
-def path_energy(points: Num[np.ndarray, "..."], closed: bool = False) -> Float[np.ndarray, "*batch"] | float:
+def path_energy(
+    points: Num[np.ndarray | torch.Tensor, "..."], closed: bool = False
+) -> Float[np.ndarray, "*batch"] | float:
     """Return sum_t |z_{t+1} - z_t|^2 of paths [..., T, d] (what the supplement's code is said to compute).
 
     closed: count the step from the last point back to the first. Squared units of `points`.
@@ -34,13 +38,17 @@ def path_energy(points: Num[np.ndarray, "..."], closed: bool = False) -> Float[n
     return (steps**2).sum((-2, -1))
 
 
-def action(points: Num[np.ndarray, "..."], dt: float, closed: bool = False) -> Float[np.ndarray, "*batch"] | float:
+def action(
+    points: Num[np.ndarray | torch.Tensor, "..."], dt: float, closed: bool = False
+) -> Float[np.ndarray, "*batch"] | float:
     """Return sum_t |z_{t+1} - z_t|^2 / (2 dt), the discrete action of a free particle, of paths [..., T, d]."""
     check(bool(np.isfinite(dt) and dt > 0), "dt", dt, "a finite number above 0")
     return path_energy(points, closed) / (2 * dt)
 
 
-def roughness(points: Num[np.ndarray, "..."], closed: bool = False) -> Float[np.ndarray, "*batch"] | float:
+def roughness(
+    points: Num[np.ndarray | torch.Tensor, "..."], closed: bool = False
+) -> Float[np.ndarray, "*batch"] | float:
     """Return the mean squared step over twice the variance of the points, of paths [..., T, d].
 
     Free of scale: 1 on average for independent points (the roughest stationary path), 2 for a path that only flips
@@ -53,7 +61,9 @@ def roughness(points: Num[np.ndarray, "..."], closed: bool = False) -> Float[np.
     return path_energy(points, closed) / (2 * steps * variance)
 
 
-def circle_r2(points: Num[np.ndarray, "..."], angles: Num[np.ndarray, "..."]) -> Float[np.ndarray, "*batch"] | float:
+def circle_r2(
+    points: Num[np.ndarray | torch.Tensor, "..."], angles: Num[np.ndarray, "..."]
+) -> Float[np.ndarray, "*batch"] | float:
     """Return how much of (cos angle, sin angle) a linear map of the points explains: R^2 of least squares, centred.
 
     points [..., T, d], angles [T] in radians; the two targets are pooled. With d fitted directions chance is d/(T - 1).
@@ -76,7 +86,7 @@ def circle_r2(points: Num[np.ndarray, "..."], angles: Num[np.ndarray, "..."]) ->
 
 
 def _paths(points) -> np.ndarray:
-    points = np.asarray(points, dtype=float)
+    points = arrays.numpy(points, "points").astype(float, copy=False)
     shape_fits = points.ndim >= 2 and points.shape[-2] >= 2 and points.shape[-1] >= 1
     check(shape_fits, "points", points.shape, "a shape [..., T, d] with T at least 2 and d at least 1")
     check(bool(np.all(np.isfinite(points))), "points", "NaN or infinite values", "finite numbers")

@@ -131,12 +131,23 @@ def _batches(source):
     if not whole and (isinstance(source, str | bytes) or not isinstance(source, Iterable)):
         raise ValueError(f"source = {type(source).__name__}: allowed is an array [n, m] or an iterable of them")
     for batch in [source] if whole else source:
-        tensor = torch.as_tensor(batch)
+        tensor = _tensor(batch)
         if tensor.ndim != 2 or tensor.shape[1] == 0:
             raise ValueError(f"source: shape {tuple(tensor.shape)}: allowed is [samples, units] with at least 1 unit")
         if tensor.is_complex():
             raise ValueError(f"source: dtype {tensor.dtype}: allowed is real numbers")
         yield from (piece for piece in tensor.split(ROWS) if len(piece))
+
+
+def _tensor(batch) -> torch.Tensor:
+    """An array, a data frame or nested numbers as a tensor without gradients, where it is."""
+    if isinstance(batch, torch.Tensor):
+        return batch.detach()
+    try:
+        return torch.as_tensor(batch.to_numpy() if hasattr(batch, "to_numpy") else batch)
+    except (TypeError, ValueError, RuntimeError) as error:
+        kind = type(batch).__name__
+        raise ValueError(f"source: {kind}: allowed is arrays [samples, units] of real numbers ({error})") from None
 
 
 def _finite_mean(rows: torch.Tensor) -> torch.Tensor:
