@@ -184,7 +184,7 @@ class Settings:
         "", "your own English text, a UTF-8 file of 400 kB and more; empty: presidential addresses", place="file"
     )
     most_documents: int = setting(1000, "documents that are read, at most; half of them judge", low=4, smoke=40)
-    per_document: int = setting(2, "passages of each document", low=2, paper=8)
+    per_document: int = setting(2, "passages of each document", low=2, paper=4)
     length: int = setting(64, "tokens of a passage; the paper shows 64", low=8, smoke=16)
     depths: int = setting(8, "depths of the stream at most, the embedding apart", low=2, smoke=2)
     neuron_depths: int = setting(3, "of these, the blocks whose neurons are measured", low=1, smoke=1)
