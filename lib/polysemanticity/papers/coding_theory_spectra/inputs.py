@@ -7,11 +7,12 @@ import psutil
 
 from polysemanticity.base import paths
 from polysemanticity.base.checks import check
-from polysemanticity.networks import data, gpt2_folders, language_models
-from polysemanticity.papers.coding_theory_spectra import dense_autoencoders, language, vision
+from polysemanticity.networks import data
+from polysemanticity.papers.coding_theory_spectra import dense_autoencoders, reading, real_language, vision
 
-FLOAT = 4  # bytes
+FLOAT = {"float32": 4, "float64": 8}  # bytes
 CIFAR = 32  # pixels
+CHARACTERS = 6  # of a text for each token that is read: more than any tokenizer here needs
 
 
 def check_vision(settings: vision.Settings) -> None:
@@ -20,9 +21,11 @@ def check_vision(settings: vision.Settings) -> None:
     ascending = len(sizes) >= 2 and all(low < high for low, high in itertools.pairwise(sizes))
     check(ascending, "vision.sizes", sizes, "at least two numbers, ascending")
     check(64 * settings.width == round(64 * settings.width), "vision.width", settings.width, "a multiple of 1/64")
+    check(settings.n_first <= settings.n_steps, "vision.n_first", settings.n_first, f"at most {settings.n_steps}, all")
     side = CIFAR if settings.source == "cifar10" else settings.image_size
     stem = round(64 * settings.width) * (settings.image_size // settings.stem_stride) ** 2
-    needed = FLOAT * (3 * side**2 * (settings.n_train + sizes[-1]) + stem * sizes[-1])
+    n_train = settings.n_train if settings.retrain else 0
+    needed = 4 * 3 * side**2 * (n_train + sizes[-1]) + FLOAT[settings.precision] * stem * sizes[-1]
     there = psutil.virtual_memory().total
     asked = {name: getattr(settings, name) for name in ("n_train", "sizes", "image_size", "width", "stem_stride")}
     allowed = f"what fits into memory: this takes {needed / 1e9:.3g} GB, and {there / 1e9:.3g} GB are there"
@@ -30,11 +33,12 @@ def check_vision(settings: vision.Settings) -> None:
 
 
 def check_files(cfg) -> list[str]:
-    """Read the own pictures, text and model that the settings name; return what is to be said of them.
+    """Read the own pictures and text, and look for the models, that the settings name; return what is to be said.
 
-    Raises ValueError for what is not there, cannot be read or is too little.
+    Raises ValueError for what is not there, cannot be read or is too little, and for a recipe that is not stored.
     """
-    return [*_pictures(cfg.vision), *_text(cfg.language), *_model(cfg.language)]
+    vision.networks(cfg.vision, 0)
+    return [*_pictures(cfg.vision), *_language(cfg.real_language)]
 
 
 def _pictures(settings: vision.Settings) -> list[str]:
@@ -43,34 +47,25 @@ def _pictures(settings: vision.Settings) -> list[str]:
         return []
     if not settings.folder:
         return []
-    pictures = data.photographs(settings.folder, smallest=max(settings.image_size, dense_autoencoders.SIDE))
+    smallest = max(settings.image_size * settings.scale, dense_autoencoders.SIDE)
+    pictures = data.photographs(settings.folder, smallest=smallest)
     data.split(pictures)
     others = data.left_out(settings.folder)
     return [f"folder {settings.folder}: {len(pictures)} pictures; left out are {', '.join(others)}"] if others else []
 
 
-def _text(settings: language.Settings) -> list[str]:
+def _language(settings: real_language.Settings) -> list[str]:
     if settings.text:
-        shares = language.SHARES[1:] if settings.checkpoint else language.SHARES
+        smallest = CHARACTERS * settings.length * settings.per_document
         try:
-            language_models.split_text(data.english_text(settings.text), shares, 0)
+            reading.documents(settings.text, settings.most_documents, smallest)
         except ValueError as error:
             raise ValueError(f"text = {settings.text!r}: {error}") from None
-    return []
-
-
-def _model(settings: language.Settings) -> list[str]:
-    name = settings.checkpoint
-    if not name:
-        return []
-    if not Path(name).is_dir():
-        gpt2_folders.look_for(name)
-        return []
-    opened = gpt2_folders.open_checkpoint(name)
-    gpt2_folders.tokenizer_of(opened)
-    longest, width = opened.config.n_positions, opened.config.n_embd
-    allowed = f"at most {longest}, the positions of {name}"
-    check(settings.context <= longest, "language.context", settings.context, allowed)
-    check(width >= 120, "checkpoint", name, f"a GPT-2 of width 120 or more, for a decade of ranks; this has {width}")
-    check(settings.n_directions <= width, "language.n_directions", settings.n_directions, f"at most {width}, its width")
+    for name in settings.networks:
+        if name not in reading.NAMES and (Path(name).is_absolute() or Path(name).exists()):
+            allowed = (
+                "a folder of transformers: config.json, a tokenizer and safetensors, as save_pretrained writes them"
+            )
+            here = (Path(name) / "config.json").is_file() and any(Path(name).glob("*.safetensors"))
+            check(here, "real_language.networks", name, allowed)
     return []
