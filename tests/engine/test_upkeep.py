@@ -75,8 +75,10 @@ def test_folders_of_a_killed_run_are_cleared(tmp_path):
     assert "notebooks running now            1" in upkeep.status()
     holder.kill()
     holder.wait()
+    early = staging.with_name("two-2.lock")  # of one that was killed before it had a folder
+    early.touch()
     assert upkeep.clear_abandoned() == 1
-    assert not staging.exists() and not sockets.exists()
+    assert not staging.exists() and not sockets.exists() and not list(staging.parent.iterdir())
 
 
 def ended(arguments, outcomes):

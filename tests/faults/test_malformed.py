@@ -57,7 +57,7 @@ def bad_settings(draw):
     value = draw(st.one_of(values))
     if several:
         value = draw(st.sampled_from(["[]", value if value[:1] != "[" else "3", f"[{value or 'null'}]"]))
-    return ["--set", f"{name}={value}"], name
+    return ["--set", f"{name}={value}"], "checkpoint" if name == "language.checkpoint" else name
 
 
 @st.composite
@@ -134,6 +134,11 @@ SAMPLE = [
     (["--seed", "-3"], "seed = -3"),
     (["--device", "cuda:99"], "cuda:99"),
     (["retry"], "last run"),
+    (["--set", "n_train=1000000000000"], "vision.n_train"),
+    (["--only", "coding_theory_spectra", "--set", "sizes=[384,192]"], "vision.sizes"),
+    (["--only", "coding_theory_spectra", "--set", "text=~nosuchuser/words.txt"], "language.text"),
+    (["--only", "coding_theory_spectra", "--set", "folder=2024"], "vision.folder"),
+    (["--only", "coding_theory_spectra", "--set", "source=cifar10"], "CIFAR-10 root"),
 ]
 
 
