@@ -75,12 +75,22 @@ def test_folders_of_a_killed_run_are_cleared(tmp_path):
     assert "notebooks running now            1" in upkeep.status()
     holder.kill()
     holder.wait()
+    early = staging.with_name("two-2.lock")  # of one that was killed before it had a folder
+    early.touch()
     assert upkeep.clear_abandoned() == 1
-    assert not staging.exists() and not sockets.exists()
+    assert not staging.exists() and not sockets.exists() and not list(staging.parent.iterdir())
+
+
+def ended(arguments, outcomes):
+    """Leave the record of a run that has ended."""
+    record = upkeep.Record()
+    record.remember(arguments, outcomes)
+    record.held.lock.release()
+    return record.place
 
 
 def test_status_names_the_last_run_and_the_store(result, capsys):
-    upkeep.remember(["--profile", "smoke"], {"one": upkeep.OK, "two": upkeep.RUNNING})
+    ended(["--profile", "smoke"], {"one": upkeep.OK, "two": upkeep.RUNNING})
     assert run.main(["status"]) == 0
     text = capsys.readouterr().out
     assert "last run: run_all.sh --profile smoke" in text and "two: did not end" in text
@@ -89,22 +99,61 @@ def test_status_names_the_last_run_and_the_store(result, capsys):
 
 def test_retry_runs_what_did_not_finish(monkeypatch):
     asked = []
-    monkeypatch.setattr(run, "run", lambda jobs, *rest, **more: asked.extend(job.slug for job in jobs) or 0)
-    upkeep.remember(["--profile", "smoke"], {paper.SLUG: "failed", "feature_capacity": upkeep.OK})
+    monkeypatch.setattr(run, "run", lambda jobs, *rest: asked.extend([*(job.slug for job in jobs), rest[-1]]) or 0)
+    place = ended(["--profile", "smoke"], {paper.SLUG: "failed", "feature_capacity": upkeep.OK})
     assert run.main(["retry"]) == 0
-    assert asked == [paper.SLUG]
+    assert asked == [paper.SLUG, place]
+
+
+def test_two_runs_at_once_have_a_record_each(capsys):
+    """Whichever fails, and ends first or last, `retry` finds it, and what is run again takes its place."""
+    for failing in (0, 1):
+        for last in (0, 1):
+            both = [upkeep.Record(), upkeep.Record()]
+            for number, record in enumerate(both):
+                record.remember(["--seed", str(number)], {"x": upkeep.RUNNING})
+            assert run.main(["status"]) == 0
+            assert capsys.readouterr().out.count("run in progress: run_all.sh --seed") == 2
+            for number in (1 - last, last):
+                both[number].remember(["--seed", str(number)], {"x": "failed" if number == failing else upkeep.OK})
+                both[number].held.lock.release()
+            arguments, place = upkeep.to_retry()
+            assert arguments == ["--seed", str(failing), "--only", "x"] and place == both[failing].place
+            again = upkeep.Record(instead_of=place)
+            again.remember(["--seed", str(failing)], {"x": upkeep.OK})
+            again.held.lock.release()
+            with pytest.raises(ValueError, match="it ended well"):
+                upkeep.to_retry()
+
+
+def test_both_of_two_runs_can_be_run_again():
+    both = [upkeep.Record(), upkeep.Record()]
+    for number, record in enumerate(both):
+        record.remember([str(number)], {"x": "failed"})
+    with pytest.raises(ValueError, match="after a run of run_all.sh that has ended"):
+        upkeep.to_retry()
+    for record in both:
+        record.held.lock.release()
+    for number in (1, 0):
+        arguments, place = upkeep.to_retry()
+        assert arguments[0] == str(number)
+        again = upkeep.Record(instead_of=place)
+        again.remember(arguments, {"x": upkeep.OK})
+        again.held.lock.release()
+    upkeep.Record().held.lock.release()  # a run that is no retry forgets those that have ended
+    assert not list((paths.cache() / "runs").glob("*.json"))
 
 
 @pytest.mark.parametrize("record", [None, b"{", b"{}", b"[]"])
 def test_retry_without_a_readable_record_says_so(record, capsys):
     if record is not None:
-        paths.write_atomically(paths.cache() / "last_run.json", record)
+        paths.write_atomically(paths.cache() / "runs" / "one.json", record)
     assert run.main(["retry"]) == 2
     assert "after a run of run_all.sh" in capsys.readouterr().err
 
 
 def test_retry_after_a_good_run_is_refused(capsys):
-    upkeep.remember([], {"one": upkeep.OK})
+    ended([], {"one": upkeep.OK})
     assert run.main(["retry"]) == 2
     assert "it ended well" in capsys.readouterr().err
 

@@ -179,7 +179,7 @@ def read_everywhere(content: bytes, folder) -> None:
         paths.write_atomically(batches / name, content)
     paths.write_atomically(pictures / "one.png", content)
     paths.write_atomically(folder / "text.txt", content)
-    paths.write_atomically(paths.cache() / "last_run.json", content)
+    paths.write_atomically(paths.cache() / "runs" / "one.json", content)
     readers = [
         lambda: data.cifar10(folder),
         lambda: data.photographs(pictures),

@@ -1,7 +1,6 @@
 """Malformed parameters and files: one clear line that names the value and what is allowed, and a status that is not 0."""
 
 import contextlib
-import dataclasses
 import io
 import json
 import math
@@ -14,27 +13,30 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from polysemanticity.base import paths
+from polysemanticity.base import config, paths
 from polysemanticity.engine import run
 from polysemanticity.networks import data, language_models
 from polysemanticity.papers import coding_theory_spectra, feature_capacity, incidental_polysemanticity
 
 PAPERS = (coding_theory_spectra, incidental_polysemanticity, feature_capacity)
-FIELDS = {field.name: (field, paper) for paper in PAPERS for field in dataclasses.fields(paper.Config)}
+FIELDS = {
+    name: (kind, field.metadata) for paper in PAPERS for name, field, kind, _ in config._fields(paper.Config())
+}  # by their full names
 NOT_A_NUMBER = st.sampled_from(["NaN", "Infinity", "-Infinity", "1e999", "null", '"2"', "{}", "[[]]", "", "two", "[1"])
 NOT_TEXT = st.sampled_from(["3", "null", "[]", "{}", "true", "1.5"])
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 HUGE = st.sampled_from(["9" * 5000, "-" + "9" * 400, "[" * 100_000, '{"a":' * 50_000])
 
 
+SHORT_NAMES = set(FIELDS) | {name.rpartition(".")[2] for name in FIELDS}
+
+
 @st.composite
 def bad_settings(draw):
     """--set FIELD=VALUE with a value that the field does not allow."""
     name = draw(st.sampled_from(sorted(FIELDS)))
-    field, paper = FIELDS[name]
-    kind, low, high, choices = (
-        typing.get_type_hints(paper.Config)[name], *(field.metadata.get(key) for key in ("low", "high", "choices")),
-    )  # fmt: skip
+    kind, metadata = FIELDS[name]
+    low, high, choices = (metadata.get(key) for key in ("low", "high", "choices"))
     several = typing.get_origin(kind) is tuple
     kind = typing.get_args(kind)[0] if several else kind
     values = [NOT_TEXT] if kind is str else [HUGE, NOT_A_NUMBER]
@@ -50,10 +52,12 @@ def bad_settings(draw):
             values.append(st.integers(1, 10**30).map(lambda below: str(math.floor(low) - below)))
         if high is not None:
             values.append(st.integers(1, 10**30).map(lambda above: str(math.ceil(high) + above)))
+        if high is None and kind is int:
+            values.append(st.integers(config.MOST + 1, 10**30).map(str))
     value = draw(st.one_of(values))
     if several:
         value = draw(st.sampled_from(["[]", value if value[:1] != "[" else "3", f"[{value or 'null'}]"]))
-    return ["--set", f"{name}={value}"], name
+    return ["--set", f"{name}={value}"], "checkpoint" if name == "language.checkpoint" else name
 
 
 @st.composite
@@ -78,7 +82,7 @@ def bad_requests(draw):
         hypothesis.assume(not word.strip().isdigit())
         return [f"{draw(st.sampled_from(['--seed', '--jobs', '--timeout']))}={word}"], repr(word)
     if which == 10:
-        hypothesis.assume(word.partition("=")[0].strip() not in FIELDS and word[:1] != "-")
+        hypothesis.assume(word.partition("=")[0].strip() not in SHORT_NAMES and word[:1] != "-")
         return ["--set", word], "--set" if not word.partition("=")[1] or not word.partition("=")[0].strip() else "field"
     hypothesis.assume(word[:1] not in ("-", "") and word not in ("status", "gc", "retry"))
     return [word], repr(word)
@@ -108,8 +112,9 @@ def test_malformed_parameters_are_refused_in_one_line(request, monkeypatch, coun
         raise AssertionError("it was accepted")
 
     monkeypatch.setattr(run, "run", never)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # a checkpoint's name is looked for
 
-    @repeated(request.config.fault_seed, size(40, 300))
+    @repeated(request.config.fault_seed, size(40, 500))
     @hypothesis.given(bad_requests())
     def check(case):
         arguments, named = case
@@ -129,6 +134,11 @@ SAMPLE = [
     (["--seed", "-3"], "seed = -3"),
     (["--device", "cuda:99"], "cuda:99"),
     (["retry"], "last run"),
+    (["--set", "n_train=1000000000000"], "vision.n_train"),
+    (["--only", "coding_theory_spectra", "--set", "sizes=[384,192]"], "vision.sizes"),
+    (["--only", "coding_theory_spectra", "--set", "text=~nosuchuser/words.txt"], "language.text"),
+    (["--only", "coding_theory_spectra", "--set", "folder=2024"], "vision.folder"),
+    (["--only", "coding_theory_spectra", "--set", "source=cifar10"], "CIFAR-10 root"),
 ]
 
 
@@ -167,7 +177,7 @@ def files(folder):
 
         return write
 
-    picture, text, record = folder / "pictures" / "one.png", folder / "text.txt", paths.cache() / "last_run.json"
+    picture, text, record = folder / "pictures" / "one.png", folder / "text.txt", paths.cache() / "runs" / "one.json"
     for path in (gpt2 / "x", picture, record):
         path.parent.mkdir(parents=True, exist_ok=True)
     as_json = JSON.map(lambda value: json.dumps(value).encode())
@@ -206,7 +216,7 @@ def test_malformed_files_are_refused_with_their_name(request, tmp_path, count, s
 def test_status_and_gc_live_with_malformed_files(tmp_path, count, rng, size):
     cache = paths.cache()
     for turn in range(size(5, 40)):
-        for name in ("last_run.json", "results/w/x.npz", "trainings/x.pt", "staging/x/sockets.txt", "locks/x.lock"):
+        for name in ("runs/one.json", "results/w/x.npz", "trainings/x.pt", "staging/x/sockets.txt", "locks/x.lock"):
             paths.write_atomically(cache / name, rng.randbytes(rng.randrange(50)))
         for command in (["status"], ["gc", "--dry-run"], ["gc"]):
             assert refused(command) == (0, "")

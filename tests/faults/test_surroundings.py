@@ -5,8 +5,10 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import edits
@@ -16,6 +18,7 @@ import pytest
 import victims
 
 from polysemanticity.base import paths
+from polysemanticity.engine import run
 from polysemanticity.papers import feature_capacity as paper
 
 
@@ -83,34 +86,212 @@ def test_a_full_disk(server, reference, tmp_path, rng, count, size, how):
         shutil.rmtree(cache, ignore_errors=True)
 
 
-@pytest.mark.parametrize("where", ["cache", "home"])
-def test_folders_that_cannot_be_written(server, tmp_path, monkeypatch, count, size, where):
-    """A file is where the folder should be: that stops root too."""
-    home = tmp_path / "home"
-    monkeypatch.setenv("POLYSEMANTICITY_HOME", str(home))
+NAMES = [f"{name}.{suffix}" for name in paper.FIGURES for suffix in ("png", "pdf", "csv", "json")]
+ROWS = json.dumps([{"id": name, "verdict": "not tested"} for name in paper.CLAIMS])
+CELLS = [
+    f"""
+import os, pathlib
+folder = pathlib.Path(os.environ["POLYSEMANTICITY_OUT"], "figures", "{paper.SLUG}")
+folder.mkdir(parents=True)
+_ = [(folder / name).write_bytes(b"x") for name in {NAMES}]
+_ = (folder / "claims.json").write_text({ROWS!r}, encoding="utf-8")
+for name in {list(paper.FIGURES)}:
+    display({{"image/png": "iVBORw0KGgo="}}, metadata={{"polysemanticity": {{"figure": name}}}}, raw=True)
+""",
+    "print('λ → ∞')\nassert_ = []\nassert not assert_, 'assertions are not run'\n(folder / 'λ.csv').write_text('λ')",
+]
+DRAWN = "import matplotlib.pyplot as plt\nplt.plot([0, 1])\nplt.show()"
+
+
+@pytest.fixture
+def collection(tmp_path, monkeypatch):
+    """A function that makes a collection with one quick notebook, in a folder with this name; returns the folder."""
     monkeypatch.delenv("POLYSEMANTICITY_OUT")
+
+    def make(name="home", *cells):
+        home = tmp_path / name
+        monkeypatch.setenv("POLYSEMANTICITY_HOME", str(home))
+        monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(home / ".cache"))
+        (home / "notebooks").mkdir(parents=True)
+        first = nbformat.v4.new_code_cell("profile = 'default'", metadata={"tags": ["parameters"]})
+        others = [nbformat.v4.new_code_cell(cell) for cell in (*CELLS, *cells)]
+        nbformat.write(nbformat.v4.new_notebook(cells=[first, *others]), home / "notebooks" / f"03_{paper.SLUG}.ipynb")
+        return home
+
+    return make
+
+
+@pytest.mark.parametrize("where", ["cache", "home"])
+def test_folders_that_cannot_be_written(server, collection, tmp_path, monkeypatch, count, where):
+    """A file is where the folder should be: that stops root too. It is said before anything runs."""
+    home = collection()
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(tmp_path / "cache"))
-    (home / "notebooks").mkdir(parents=True)
-    names = [f"{name}.{suffix}" for name in paper.FIGURES for suffix in ("png", "pdf", "csv", "json")]
-    rows = json.dumps([{"id": name, "verdict": "not tested"} for name in paper.CLAIMS])
-    notebook = nbformat.v4.new_notebook(
-        cells=[
-            nbformat.v4.new_code_cell("profile = 'default'", metadata={"tags": ["parameters"]}),
-            nbformat.v4.new_code_cell(
-                "import os, pathlib\n"
-                f"folder = pathlib.Path(os.environ['POLYSEMANTICITY_OUT'], 'figures', '{paper.SLUG}')\n"
-                f"folder.mkdir(parents=True)\n_ = [(folder / name).write_text('x') for name in {names}]\n"
-                f"_ = (folder / 'claims.json').write_text({rows!r})"
-            ),
-        ]
-    )
-    nbformat.write(notebook, home / "notebooks" / f"03_{paper.SLUG}.ipynb")
     (tmp_path / "cache" if where == "cache" else home / "out").write_text("in the way")
     victim = injection.Victim(server, victims.running, tmp_path, ["--profile", "smoke"])
     status, said = victim.wait(), victim.log.read_text()
-    assert status == 1 and "Traceback" not in said, said
-    assert ("run: " if where == "cache" else "its outputs cannot be put under") in said, said
+    assert status == 1 and "Traceback" not in said and "running" not in said, said
+    assert "run: " in said and "permit writing there" in said, said
     count("a folder that cannot be written").add(where, orphans=victim.orphans())
+
+
+def test_a_collection_that_may_only_be_read(server, collection, tmp_path, monkeypatch, count):
+    """What is asked for is refused before the work, with what to do; nothing is left half made."""
+    home = collection()
+    monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(tmp_path / "cache"))
+    with small_disk(home / "out", "size=1m,ro") as disk:
+        if disk is None:
+            pytest.skip("this user may not mount a small disk")
+        victim = injection.Victim(server, victims.running, tmp_path, ["--profile", "smoke"])
+        status, said = victim.wait(), victim.log.read_text()
+        assert status == 1 and "Read-only file system: make room or permit writing there" in said, said
+        assert "running" not in said and "Traceback" not in said
+        count("a read-only collection").add(orphans=victim.orphans())
+
+
+def long_folder(tmp_path):
+    folder = tmp_path / ("long " * 23)
+    folder.mkdir()
+    assert len(str(folder)) >= 119
+    return {"TMPDIR": str(folder)}
+
+
+def own_settings(tmp_path):
+    """A home whose settings of Python's tools would end or change every kernel."""
+    bad = "raise SystemExit('the settings of this home were read')"
+    for place in (".ipython/profile_default/startup/00.py", ".ipython/profile_default/ipython_config.py",
+                  ".jupyter/jupyter_config.py", ".jupyter/jupyter_kernel_config.py", ".pythonrc"):  # fmt: skip
+        paths.write_atomically(tmp_path / "own" / place, bad.encode())
+    paths.write_atomically(tmp_path / "own" / ".config" / "matplotlib" / "matplotlibrc", b"backend: svg\n")
+    return {"HOME": str(tmp_path / "own"), "PYTHONSTARTUP": str(tmp_path / "own" / ".pythonrc")}
+
+
+def shadowing(tmp_path):
+    """A folder on the user's PYTHONPATH with modules of the names of ours."""
+    paths.write_atomically(tmp_path / "own" / "polysemanticity" / "__init__.py", b"raise ImportError('another')\n")
+    return {"PYTHONPATH": os.pathsep.join([str(paths.PACKAGE.parent), str(tmp_path / "own")])}
+
+
+SURROUNDINGS = {  # what is set in the environment, from a folder for temporary files and the collection
+    "MPLBACKEND=Agg": lambda tmp_path, home: {"MPLBACKEND": "Agg"},
+    "a Latin-1 terminal": lambda tmp_path, home: {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0",
+                                                  "PYTHONIOENCODING": "latin-1"},
+    "a long TMPDIR": lambda tmp_path, home: long_folder(tmp_path),
+    "chmod refused": lambda tmp_path, home: refused_there("chmod", home),
+    "no locks": lambda tmp_path, home: refused_there("flock", home),
+    "neither chmod nor locks": lambda tmp_path, home: refused_there("chmod flock", home),
+    "PYTHONOPTIMIZE=2": lambda tmp_path, home: {"PYTHONOPTIMIZE": "2"},
+    "PYTHONWARNINGS=error": lambda tmp_path, home: {"PYTHONWARNINGS": "error"},
+    "PYTHONSAFEPATH=1": lambda tmp_path, home: {"PYTHONSAFEPATH": "1"},
+    "a PYTHONSTARTUP that is gone": lambda tmp_path, home: {"PYTHONSTARTUP": str(tmp_path / "gone.py")},
+    "modules of the same name": lambda tmp_path, home: shadowing(tmp_path),
+    "HOME unset": lambda tmp_path, home: {"HOME": None, "USER": None},
+    "HOME that cannot be made": lambda tmp_path, home: {"HOME": "/dev/null/home"},
+    "settings of its own": lambda tmp_path, home: own_settings(tmp_path),
+    "one CPU": lambda tmp_path, home: {},
+    "umask 077": lambda tmp_path, home: {},
+    "umask 000": lambda tmp_path, home: {},
+    "a path with spaces, quotes and umlauts": lambda tmp_path, home: {},
+    "no columns and a dumb terminal": lambda tmp_path, home: {"COLUMNS": "0", "LINES": "x", "TERM": "dumb", "LANG": "x"},
+}  # fmt: skip
+SHORT = ("a long TMPDIR", "neither chmod nor locks")  # of them in the short form
+
+
+def refused_there(what, home):
+    path = os.pathsep.join([str(victims.HOOK), str(paths.PACKAGE.parent)])
+    return {"FAULT_REFUSE": json.dumps({"what": what.split(), "below": str(home)}), "PYTHONPATH": path}
+
+
+def limited(name):
+    """What the process does before it becomes the command."""
+    if name == "one CPU":
+        os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
+    if name.startswith("umask"):
+        os.umask(int(name.split()[1], 8))
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_the_real_command_runs_in_odd_surroundings(collection, tmp_path, count, size, name):
+    if size(name not in SHORT, False):
+        pytest.skip("only in the full suite")
+    cells = [DRAWN] if name in ("MPLBACKEND=Agg", "settings of its own", "HOME that cannot be made") else []
+    home = collection("a 'new' häuschen" if name.startswith("a path") else "home", *cells)
+    environment = dict(os.environ) | {"PYTHONPATH": str(paths.PACKAGE.parent)}
+    for variable, value in SURROUNDINGS[name](tmp_path, home).items():
+        environment.pop(variable, None)
+        environment |= {} if value is None else {variable: value}
+    ended = subprocess.run(
+        [sys.executable, "-m", "polysemanticity", "--profile", "smoke"], cwd=paths.ROOT, env=environment,
+        capture_output=True, preexec_fn=lambda: limited(name), timeout=injection.HANGS,
+    )  # fmt: skip
+    said = (ended.stdout + ended.stderr).decode(errors="replace")
+    assert ended.returncode == 0 and "1 of 1 succeeded" in said and "Traceback" not in said, said[-3000:]
+    assert ended.stderr == b"", said[-3000:]
+    place = home / "out" / "smoke"
+    document = nbformat.read(place / "docs" / f"03_{paper.SLUG}.ipynb", as_version=4)
+    outputs = [output for cell in document.cells for output in cell.get("outputs", [])]
+    streams = [output for output in outputs if output.output_type == "stream"]
+    drawn = [output for output in document.cells[-1].outputs if "image/png" in output.get("data", {})]
+    files = [path for path in place.rglob("*") if path.is_file()]
+    mode = 0o666 & ~int(name.split()[1], 8) if name.startswith("umask") else None
+    found = {
+        "wrong": int([s.text for s in streams] != ["λ → ∞\n"]) + int(bool(cells) != bool(drawn))
+        + int((place / "figures" / paper.SLUG / "λ.csv").read_bytes() != "λ".encode())
+        + sum(mode not in (None, path.stat().st_mode & 0o777) for path in files),
+        "torn": len(list(home.rglob("*.part"))) + len(list((home / ".cache" / "staging").glob("*"))),
+    }  # fmt: skip
+    count(f"surroundings: {name}").add(said[-300:], **found)
+
+
+def test_two_runs_at_once_in_one_collection(server, collection, tmp_path, count):
+    """Each ends with its own outcome; one that was killed beside the other is what `retry` runs again."""
+    home = collection("home", "import time\ntime.sleep(3)")
+    runs = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        seed = ["--seed", "1" if name == "a" else "2"]
+        runs.append(injection.Victim(server, victims.running, tmp_path / name, ["--profile", "smoke", *seed]))
+    while len(list((home / ".cache" / "runs").glob("*.json"))) != 2 and all(run.alive() for run in runs):
+        time.sleep(0.1)
+    injection.strike(runs[0], "-9", None)
+    statuses = [run.wait() for run in runs]
+    told = [json.loads(place.read_text()) for place in (home / ".cache" / "runs").glob("*.json")]
+    outcomes = {tuple(record["arguments"]): record["outcomes"][paper.SLUG] for record in told}
+    wanted = {("--profile", "smoke", "--seed", "1"): "did not end", ("--profile", "smoke", "--seed", "2"): "ok"}
+    again = injection.Victim(server, victims.running, tmp_path, ["retry"])
+    done = again.wait()
+    said = again.log.read_text()
+    wrong = (outcomes != wanted) + (statuses[1] != 0) + (done != 0) + ("seed=1" not in said)
+    left = len(list((home / ".cache" / "staging").glob("*")))
+    orphans = sum(run.orphans() for run in (*runs, again))
+    count("two runs in one collection, one is killed").add(
+        f"{outcomes} {said[-500:]}", wrong=wrong, torn=left, orphans=orphans
+    )
+
+
+def test_a_colon_in_the_path_is_refused(tmp_path, monkeypatch, capsys, count):
+    """Neither PYTHONPATH nor a virtual environment can be there."""
+    place = tmp_path / "a:b"
+    place.mkdir()
+    for name in ("run_all.sh", "run_tests.sh", "environment.sh"):
+        shutil.copy(paths.ROOT / name, place)
+    for name in ("run_all.sh", "run_tests.sh"):
+        ended = subprocess.run(["bash", place / name], capture_output=True, text=True)
+        assert ended.returncode == 2 and "has a colon in it: move or rename the folder" in ended.stderr
+        assert ended.stderr.count("\n") == 1 and not (place / ".venv").exists()
+        count("a colon in the path").add()
+    monkeypatch.setattr(paths, "PACKAGE", place / "lib" / "polysemanticity")
+    assert run.main([]) == 2 and "the path of this checkout has ':' in it" in capsys.readouterr().err
+    count("a colon in the path").add()
+
+
+def test_without_alarms_a_slider_has_no_limit(monkeypatch, count):
+    """Windows has none."""
+    from polysemanticity import notebook
+
+    monkeypatch.delattr(signal, "setitimer")
+    with notebook._time_limit(0.01):
+        time.sleep(0.05)
+    count("no setitimer").add()
 
 
 def test_a_store_that_may_only_be_read(server, reference, tmp_path, count):

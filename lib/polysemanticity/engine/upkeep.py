@@ -48,6 +48,10 @@ def clear_abandoned() -> int:
             sockets = folder
         drop(folder, sockets)
         cleared += 1
+    for place, kept in (("staging", ""), ("runs", ".json")):  # locks of runs that were killed before they had more
+        for lock in (paths.cache() / place).glob("*.lock"):
+            if not lock.with_suffix(kept).exists() and _is_free(lock):
+                lock.unlink(missing_ok=True)
     return cleared
 
 

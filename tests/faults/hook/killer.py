@@ -1,9 +1,12 @@
 """Kill this process at its n-th change of a file below a folder, before the change is made: `kill -9` between any two.
 
 FAULT_AT holds JSON: {"count": n, "below": folder, "fired": file}. One process of a run dies; it leaves `fired`.
+FAULT_REFUSE holds JSON: {"what": ["chmod", "flock"], "below": folder}; these fail there, as on CIFS and NFS.
 FAULT_CLOCK=1 moves the wall clock by up to a year at every reading. FAULT_LOG names a file that gets a line per rename.
 """
 
+import errno
+import fcntl
 import itertools
 import json
 import os
@@ -23,6 +26,8 @@ def install() -> None:
         _log(os.environ["FAULT_LOG"])
     if os.environ.get("FAULT_CLOCK"):
         _clock()
+    if os.environ.get("FAULT_REFUSE"):
+        _refuse(**json.loads(os.environ["FAULT_REFUSE"]))
 
 
 def _trap(count: int, below: str, fired: str) -> None:
@@ -52,6 +57,23 @@ def _trap(count: int, below: str, fired: str) -> None:
 
     sys.addaudithook(hook)
     os.fsync = fsync
+
+
+def _refuse(what: list[str], below: str) -> None:
+    def refusing(real, number):
+        def call(file, *rest, **options):
+            descriptor = file.fileno() if hasattr(file, "fileno") else file
+            path = os.readlink(f"/proc/self/fd/{descriptor}") if isinstance(descriptor, int) else os.fspath(descriptor)
+            if os.path.abspath(path).startswith(below):
+                raise OSError(number, os.strerror(number), path)
+            return real(file, *rest, **options)
+
+        return call
+
+    if "chmod" in what:
+        os.chmod, os.fchmod = refusing(os.chmod, errno.EPERM), refusing(os.fchmod, errno.EPERM)
+    if "flock" in what:
+        fcntl.flock = refusing(fcntl.flock, errno.ENOLCK)
 
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
