@@ -1,5 +1,6 @@
 """Every worker, the audits and the hooks keep their tensors on the device: tried on a pretended CUDA."""
 
+import functools
 import importlib
 import re
 from pathlib import Path
@@ -17,6 +18,9 @@ from polysemanticity.networks import hooks, language_models, resnet_vae, train
 
 FEWEST, LONG = 10, 15_000  # operations on the device of a worker that uses it; of one that is not called twice
 SHORT = {"steps": 10, "batch_size": 8}  # the largest values here of settings whose names end so
+
+
+asked_of = functools.cache(workers.calls)
 
 
 def shortened(call: workers.Call) -> workers.Call:
@@ -47,7 +51,7 @@ def tried(call: workers.Call, compared: bool = True) -> None:
 @pytest.mark.parametrize("slug", paths.papers())
 def test_workers_stay_on_their_device(slug, tmp_path):
     found, failed = workers.workers(slug), {}
-    calls = [*workers.calls(slug), *workers.beside(slug, tmp_path)]
+    calls = [*asked_of(slug), *workers.beside(slug, tmp_path)]
     asked = {workers.name(call.worker): call for call in calls}
     assert set(asked) == set(found), "a worker that no notebook asks is named in benchmarks.workers.beside"
     for call in calls:
@@ -81,7 +85,7 @@ def test_a_tensor_left_behind_is_missed(monkeypatch, module, move, worker):
     changed, n_moves = re.subn(re.escape(move), move.partition(".")[0], _source(module), count=1)
     assert n_moves == 1
     slug = next(slug for slug in paths.papers() if worker in workers.workers(slug))
-    call = next(call for call in workers.calls(slug) if workers.name(call.worker) == worker)
+    call = next(call for call in asked_of(slug) if workers.name(call.worker) == worker)
     for name, value in vars(module).items():
         monkeypatch.setitem(vars(module), name, value)  # what the changed source overwrites is put back
     exec(compile(changed, module.__file__, "exec"), vars(module))
