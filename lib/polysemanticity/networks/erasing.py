@@ -25,7 +25,8 @@ def survival(
     fitted on every other row and judged on the rest. `told`: held-out R^2 from all these units. `survives`: that of a
     reader fitted to the units that are left, which knows what is gone, ÷ told. `survives_unaware`: that of the reader
     of all units, with those that are gone at their mean, ÷ told. `kept_exponent` and `kept_rank`: the exponent of the
-    units' spectrum on ranks 3 to 32, as fitted, and its effective rank. Means over DRAWS; NaN for a dead layer.
+    units' spectrum on ranks 3 to 32, as fitted (NaN below 128 units), and its effective rank. Means over DRAWS; all are
+    NaN for a dead layer.
     Raises ValueError for fewer than `units` units or rows.
     """
     names = ("told", "survives", "survives_unaware", "kept_exponent", "kept_rank")
@@ -55,7 +56,8 @@ def _one(activity: Tensor, target: np.ndarray, units: int, rng: np.random.Genera
     whole, rest = _reader(x[::2], target[::2]), _reader(x[::2][:, left], target[::2])
     seen = (x[1::2] @ whole, x[1::2][:, left] @ rest, (x[1::2] * left) @ whole)
     told, aware, unaware = (_held_out_r2(read, target[1::2]) for read in seen)
-    exponent = spectra.fit_power_law(spectrum, *RANKS).exponent
+    enough = units >= 4 * RANKS[1]  # with fewer units the tail of the spectrum would be fitted
+    exponent = spectra.fit_power_law(spectrum, *RANKS).exponent if enough else np.nan
     return told, aware / told, unaware / told, exponent, spectra.effective_rank(spectrum)
 
 

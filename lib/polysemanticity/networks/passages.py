@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from polysemanticity.base.checks import check
+from polysemanticity.networks import data
 
 CHARACTERS = 12  # of text for every token that is wanted, and as many more for a whole passage
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
@@ -157,12 +158,14 @@ def _is_punctuation(piece: str) -> bool:
 
 
 def sections(text: str, characters: int) -> dict[str, str]:
-    """Return a text as documents of at least so many characters, cut at empty lines; a shorter rest joins the last."""
+    """Return a text as documents of at least so many characters, made of `data.paragraphs`; a shorter rest joins the
+    last."""
     found = [""]
-    for paragraph in (part for part in text.split("\n\n") if part.strip()):
+    parts, joint = data.paragraphs(text, 4 * characters)
+    for part in parts:
         if len(found[-1]) >= characters:
             found.append("")
-        found[-1] += paragraph + "\n\n"
+        found[-1] += part + joint
     if len(found) > 1 and len(found[-1]) < characters:
         found[-2:] = ["".join(found[-2:])]
     return {f"section {number}": part for number, part in enumerate(found, start=1)}

@@ -69,37 +69,38 @@ REFUSED = [
     ("sizes=[128,128]", "vision.sizes = (128, 128): allowed is at least two numbers, ascending"),
     ("vision.width=0.3", "vision.width = 0.3: allowed is a multiple of 1/64"),
     ("vision.n_train=1000000000000", "vision.n_train = 1000000000000: allowed is"),
-    ("vision.n_train=900000000", "allowed is what fits into memory: this takes "),
+    ("vision.retrain=true vision.n_train=900000000", "allowed is what fits into memory: this takes "),
     ("image_size=100000", "allowed is what fits into memory: this takes "),
-    ("heads=3", "language.width = 128: allowed is a multiple of heads = 3"),
-    ("n_directions=129", "n_directions = 129: allowed is at most width = 128"),
     ("prime=66", "decoding.prime = 66: allowed is a prime above 2"),
     ("folder=empty", "empty': allowed is a folder with pictures"),
     ("folder=small", "2 of 2 pictures are refused: "),
     ("folder=one", "number of pictures = 1: allowed is at least 2 different ones"),
     ("folder=lines.txt", "vision.folder = 'lines.txt': allowed is a folder"),
     ("text=latin.txt", "latin.txt': allowed is a readable UTF-8 text file"),
-    ("text=short.txt", "short.txt': sections of text = 1: allowed is at least 3 sections"),
-    ("text=word.txt", "word.txt': paragraphs of the text = one of 36000 characters"),
-    ("checkpoint=gpt2", "allowed is a GPT-2 of width 120 or more"),
-    ("checkpoint=wide", "language.context = 16: allowed is at most 12, the positions of"),
-    ("checkpoint=no weights", "no weights': allowed is a folder with safetensors weights"),
+    ("text=short.txt", "short.txt': documents in the text = 1: allowed is at least 4"),
     (
-        "checkpoint=nobody/no-such-model",
-        "checkpoint = 'nobody/no-such-model': allowed is a folder that exists, or a hub name",
+        'real_language.networks=["{files}/no weights"]',
+        "no weights': allowed is a folder of transformers: config.json, a tokenizer and safetensors",
     ),
-    ("source=cifar10", "CIFAR-10 root = "),
+    (
+        "vision.n_steps=4501",
+        "vision.n_steps = 4501: allowed is 4500, as in the stored networks; with vision.retrain=true",
+    ),
+    ("vision.n_first=9000", "vision.n_first = 9000: allowed is at most 4500"),
+    ("vision.retrain=true source=cifar10", "CIFAR-10 root = "),
 ]
 
 
 @pytest.mark.parametrize(("setting", "told"), REFUSED)
 def test_what_cannot_work_is_refused_before_anything_runs(files, command, setting, told):
-    status, said, complaint = command(setting)
+    several = setting.split(" ") if setting.startswith("vision.retrain") else [setting.format(files=files)]
+    status, said, complaint = command(*several)
     assert status == 2 and told in complaint and complaint.count("\n") == 1 and said == ""
 
 
 def test_own_files_are_taken_from_where_the_command_was_called_and_what_is_left_out_is_said(files, command):
-    status, said, complaint = command("folder=2024", "text=lines.txt", "checkpoint=wide", "language.context=12")
+    networks = json.dumps([str(files / "wide")])
+    status, said, complaint = command("folder=2024", "text=lines.txt", f"real_language.networks={networks}")
     assert status == 0 and complaint == ""
     assert "4 pictures; left out are phone.heic" in said
     for name in ("2024", "lines.txt", "wide"):

@@ -300,6 +300,7 @@ def vae(
     if dropout == 0:  # the same at other rates, as dropout has no weights
         start = learnt_vaes.build(recipe, dropout, number, device)
         ways["untrained_"] = resnet_vae.renormalised(start, seen.probe), "eval"
+    units = min(erasing.UNITS, 8 * round(64 * width), hidden, latent)  # of the narrowest layer
     rows: dict[str, dict] = {}
     for place in range(0, len(LAYERS), layers_at_once):
         layers = LAYERS[place : place + layers_at_once]
@@ -311,7 +312,8 @@ def vae(
             for layer in layers:
                 path = dot_path(on_dot[layer].flatten(1), dot.angles, n_projections, seed)
                 if way == "":
-                    told = erasing.survival(on_images[layer].flatten(1), seen.probe, streams.rng(seed, "erasures"))
+                    draws = streams.rng(seed, "erasures")
+                    told = erasing.survival(on_images[layer].flatten(1), seen.probe, draws, units)
                     rows[layer] = {**_spectra(layer, on_images[layer], sizes, seen.picture), **path, **told}
                     continue
                 flat = on_images[layer].flatten(1)
