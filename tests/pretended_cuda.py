@@ -8,13 +8,16 @@ waits for the device (`waits`) and the copies between the two (`copies`), by ope
 """
 
 import collections
+import contextlib
 import functools
 import traceback
 
 import torch
+from torch import overrides
 from torch.overrides import TorchFunctionMode
 
 from polysemanticity.base import streams
+from polysemanticity.networks import packaged
 
 CUDA, CPU = torch.device("cuda", 0), torch.device("cpu")
 WAITS = {"item", "tolist", "__bool__", "__float__", "__int__", "__index__", "__contains__", "nonzero", "unique",
@@ -84,6 +87,12 @@ def pretended(monkeypatch) -> Pretence:
         mode.autocast |= enabled
         return real_autocast("cpu", dtype, enabled, **options)
 
+    @contextlib.contextmanager
+    def reading_weights(quietly=packaged.without_progress_bars):
+        with quietly(), overrides._pop_mode_temporarily():  # by the host, on the device `meta` first
+            yield
+
+    monkeypatch.setattr(packaged, "without_progress_bars", reading_weights)
     monkeypatch.setattr(torch, "autocast", autocast)
     monkeypatch.setattr(streams, "generator", generator)
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device=None: torch.get_rng_state())
