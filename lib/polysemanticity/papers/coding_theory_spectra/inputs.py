@@ -70,7 +70,7 @@ def _model(settings: language.Settings) -> list[str]:
     gpt2_folders.tokenizer_of(opened)
     longest, width = opened.config.n_positions, opened.config.n_embd
     allowed = f"at most {longest}, the positions of {name}"
-    check(settings.context <= longest, "language.context", settings.context, allowed)
     check(width >= 120, "checkpoint", name, f"a GPT-2 of width 120 or more, for a decade of ranks; this has {width}")
+    check(settings.context <= longest, "language.context", settings.context, allowed)
     check(settings.n_directions <= width, "language.n_directions", settings.n_directions, f"at most {width}, its width")
     return []
