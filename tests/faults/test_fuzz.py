@@ -20,6 +20,7 @@ from polysemanticity.engine import run
 from polysemanticity.networks import data, language_models
 
 transformers.utils.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
 ANY = st.text(
     st.characters(exclude_characters="\n"), max_size=8
 )  # lone surrogates too: names of files that are no UTF-8
@@ -84,8 +85,6 @@ def test_any_request_is_run_or_refused_in_a_line(request, tmp_path, monkeypatch,
         assert len(complaint) < 8000
         count("a fuzzed request").add()
 
-    check()
-
 
 def corpora():
     """Texts as people have them, and bytes that are none."""
@@ -115,8 +114,6 @@ def test_any_text_is_divided_or_refused(request, tmp_path, count, size):
 
         complaint_of(divide)
         count("a fuzzed text").add()
-
-    check()
 
 
 def written(mode, size, kind, seed):
@@ -169,8 +166,6 @@ def test_any_folder_of_pictures_is_read_or_refused(request, tmp_path, count, siz
         assert told is None or str(folder) in told
         count("a fuzzed folder of pictures").add()
 
-    check()
-
 
 def test_any_family_of_gpt2_folders_is_measured_as_transformers_does(request, tmp_path, count, size):
     """tests/networks has a fixed share of this."""
@@ -183,8 +178,6 @@ def test_any_family_of_gpt2_folders_is_measured_as_transformers_does(request, tm
         how, apart = gpt2_family.outcome(tmp_path / "gpt2")
         wrong = int(apart >= 1e-5 or (how == "opened" and gpt2_family.faulty(recipe)))
         count("a folder of a GPT-2, against transformers").add(str(recipe), wrong=wrong)
-
-    check()
 
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "model.safetensors.index.json")
@@ -240,8 +233,6 @@ def test_any_folder_of_a_checkpoint_is_opened_or_refused(request, tmp_path, coun
 
         complaint_of(measure)
         count("a fuzzed folder of a checkpoint").add()
-
-    check()
 
 
 def test_the_names_that_are_fuzzed_are_those_of_the_settings():
