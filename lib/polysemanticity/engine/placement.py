@@ -23,6 +23,7 @@ GAINING: Mapping[tuple[str, str | None], Callable[[Mapping], bool]] = {
     ("networks.resnet_vae", "ResNetVAE"): _always,
     ("networks.language_models", "layers"): _always,
     ("networks.language_models", "train_gpt2"): _always,
+    ("networks.hooks", "activity"): _always,
     ("incidental.optimizers", "published_descent"): lambda config: config.get("method") == "adamw",
 }
 
