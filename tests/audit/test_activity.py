@@ -223,6 +223,24 @@ def test_a_network_that_writes_in_place_and_hardly_answers():
     assert quiet["flags"].str.contains("dead").all()
 
 
+class Positions(nn.Module):
+    """A leaf that returns no row of each input, as modules of positions do."""
+
+    def __init__(self):
+        super().__init__()
+        self.place, self.out = nn.Embedding(7, 5), nn.Linear(5, 4)
+
+    def forward(self, x):
+        return self.out(x + self.place(torch.arange(7))[None])
+
+
+def test_all_layers_are_those_with_a_row_of_each_input(quick):
+    table = audit.layers(Positions(), [torch.randn(10, 7, 5)], simulations=0).table
+    assert table["layer"].tolist() == ["out"] and table["n"].tolist() == [70]
+    with pytest.raises(ValueError, match=r"shape of place = \(7, 5\)"):
+        audit.layers(Positions(), [torch.randn(10, 7, 5)], "place", simulations=0)
+
+
 def test_what_follows_in_place_is_not_seen():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 60), nn.ReLU(inplace=True))

@@ -11,7 +11,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from polysemanticity import audit, capacity
-from polysemanticity.audit import embeddings
+from polysemanticity.audit import embeddings, nulls
 
 
 def digons(n_dims):
@@ -63,8 +63,9 @@ def test_one_large_block_has_the_spectrum_of_its_weights(monkeypatch):
 
 
 @pytest.mark.parametrize(("n", "dims", "spread", "trials", "least"), [(40, 5, 0.0, 200, 180), (50, 12, 0.7, 50, 42)])
-def test_random_directions_give_no_finding(n, dims, spread, trials, least):
+def test_random_directions_give_no_finding(n, dims, spread, trials, least, monkeypatch):
     """At the stated level in 95 % of the trials or more: at that share fewer than `least` come once in a thousand."""
+    monkeypatch.setattr(nulls, "DRAWS", 100)  # of the second null, which decides no finding
     rng, silent = np.random.default_rng(n), 0
     lengths = np.exp(spread * np.round(2 * rng.standard_normal(n)) / 2)[:, None]
     for _ in range(trials):
@@ -74,8 +75,9 @@ def test_random_directions_give_no_finding(n, dims, spread, trials, least):
     assert silent >= least
 
 
-def test_findings_need_the_level():
+def test_findings_need_the_level(monkeypatch):
     """The test above can fail: at a level of one half random directions do give findings."""
+    monkeypatch.setattr(nulls, "DRAWS", 100)
     rng = np.random.default_rng(5)
     loud = sum(bool(audit.weights(rng.standard_normal((30, 6)), level=0.5).findings) for _ in range(25))
     assert 3 < loud < 20

@@ -41,12 +41,12 @@ def told(seed, n_networks, n_inputs, **options):
 
 
 def test_labels_are_right_where_they_are_clear():
-    """36 planted pairs; 33 right of the clear ones is a share of 0.9. With few inputs less is clear, not more wrong."""
-    many = told(11, 6, 3000)
+    """Of 24 planted pairs the clear ones are right nine times in ten. With few inputs less is clear, not more wrong."""
+    many = told(11, 4, 3000)
     clear = many[many["clear"]]
-    assert len(many) >= 33 and len(clear) > 0.7 * len(many)
+    assert len(many) >= 22 and len(clear) > 0.7 * len(many)
     assert (clear["label"] == clear["planted"]).mean() >= 0.9
-    few = told(12, 3, 120)
+    few = told(12, 2, 120)
     assert few["clear"].mean() < many["clear"].mean() - 0.15
     assert (few["label"] == few["planted"])[few["clear"]].mean() >= 0.8
 

@@ -335,6 +335,8 @@ def test_the_model_s_own_mode_may_be_kept():
     (found,) = hooks.activity(model, [x], ["1", "2"], mode=None)
     assert float(found["1"].mean(0).abs().max()) < 1e-6 and 0.3 < float((found["2"] == 0).float().mean()) < 0.7
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()) and model.training
+    (loud,) = hooks.activity(build("bert").train(), batches_of("bert")[:1], "mlp.2", mode=None)  # dropout adds as well
+    assert loud["mlp.2"].shape == (20, 32)
     (quiet,) = hooks.activity(model, [x], ["2"])
     assert not bool((quiet["2"] == 0).any())
 

@@ -256,7 +256,7 @@ def activity(
 @torch.no_grad()
 def _activity(model, batches, wanted, maps, mode):
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    to_check = _parts_to_check(model, wanted)
+    to_check = _parts_to_check(model, wanted) if mode == "eval" or not model.training else {}  # dropout adds as well
     body = _body(model, [*wanted.values(), *to_check.values()])
     sequences = 0
 
@@ -272,7 +272,7 @@ def _activity(model, batches, wanted, maps, mode):
         if to_check:
             _check_sums(model, seen)
             to_check = {}
-        size = _batch_size(batch)
+        size = batch_size(batch)
         group = torch.arange(sequences, sequences + size, device=device) if group is None else group
         check(group.shape == (size,), "groups", tuple(group.shape), f"one for each of the batch's {size} sequences")
         sequences += size
@@ -370,7 +370,9 @@ def _no_cache(body: nn.Module) -> dict:
     return {"use_cache": False} if caches else {}
 
 
-def _batch_size(batch) -> int:
+def batch_size(batch) -> int:
+    """Return how many inputs a batch has. Raises ValueError for one without a tensor."""
+    batch = _without_labels(batch)
     tensors = [batch] if isinstance(batch, Tensor) else [v for v in batch.values() if isinstance(v, Tensor)]
     check(bool(tensors) and tensors[0].ndim >= 1, "batch", "no tensor", "at least one tensor [n, …]")
     return len(tensors[0])
