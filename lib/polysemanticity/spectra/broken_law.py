@@ -81,7 +81,7 @@ def _with_break(ranks, values, at: float) -> BrokenLaw:
 
 
 def bend(
-    ranks: Num[np.ndarray, " ranks"], values: Float[np.ndarray, "*sets ranks"], at: float
+    ranks: Num[np.ndarray, " ranks"], values: Float[np.ndarray, "*sets ranks"], at: float | int
 ) -> Float[np.ndarray, "*sets"] | float:
     """Return tail less head of the law broken at a rank that was found elsewhere, fitted to log eigenvalues.
 
