@@ -277,6 +277,9 @@ def judged(claim, truth):
         "CT-05a": lambda nets: vision.measured_dropout(nets, "exponent"),
         "CT-05b": lambda nets: vision.measured_dropout(nets, "roughness"),
         "CT-05c": lambda nets: vision.measured_dropout(nets, "r2"),
+        "CT-05d": lambda nets: vision.measured_dropout(nets, "exponent", equal_loss=True),
+        "CT-05e": lambda nets: vision.measured_dropout(nets, "roughness", equal_loss=True),
+        "CT-05f": lambda nets: vision.measured_dropout(nets, "r2", equal_loss=True),
         "CT-06a": lambda nets: vision.measured_dot(nets, "roughness"),
         "CT-06b": lambda nets: vision.measured_dot(nets, "r2"),
         "CT-19a": lambda nets: across_layers.measured_steep(nets, "roughness"),
@@ -299,6 +302,9 @@ def judged(claim, truth):
         ("CT-05a", {"exponent": 1}, {"exponent": -1}),
         ("CT-05b", {"roughness": -1}, {"roughness": 1}),
         ("CT-05c", {"r2": 0.2}, {"r2": -0.2}),
+        ("CT-05d", {"exponent": 1}, {"exponent": -1}),
+        ("CT-05e", {"roughness": -1}, {"roughness": 1}),
+        ("CT-05f", {"r2": 0.2}, {"r2": -0.2}),
         ("CT-06a", {"late": -0.1}, {"late": 0.1}),
         ("CT-06b", {"late": -0.1}, {"late": 0.1}),
         ("CT-19a", {"steep": -0.1}, {"steep": 0.1}),
@@ -317,7 +323,7 @@ def test_planted_results_are_judged_rightly(claim, holds, fails):
 
 
 @pytest.mark.parametrize(
-    "claim", ["CT-05a", "CT-05b", "CT-05c", "CT-06a", "CT-06b", "CT-19a", "CT-19b", "CT-20a", "CT-20b"]
+    "claim", ["CT-05a", "CT-05b", "CT-05c", "CT-05e", "CT-06a", "CT-06b", "CT-19a", "CT-19b", "CT-20a", "CT-20b"]
 )
 def test_networks_that_have_not_learnt_are_not_judged(claim):
     measured = judged(claim, {"learnt": 0.6})
@@ -335,8 +341,9 @@ def test_a_rate_with_a_dead_layer_is_not_judged():
 
 
 def test_planted_numbers_come_back():
-    measured = judged("CT-05a", {"exponent": 1.5}).quantities
-    assert [estimate.value for estimate in measured.values()] == pytest.approx([1.5, 1.5], abs=0.01)
+    for row in ("CT-05a", "CT-05d"):
+        (estimate,) = judged(row, {"exponent": 1.5}).quantities.values()
+        assert estimate.value == pytest.approx(1.5, abs=0.01)
     fall = judged("CT-03a", {"depth": FALLS})
     assert fall.quantities["fall, least over n"].value == pytest.approx(2, abs=0.01)
     assert "is layer2: 3.00 in the stem" in fall.note and "for n moves an exponent by 0.25" in fall.note

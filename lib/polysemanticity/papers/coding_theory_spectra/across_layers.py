@@ -205,12 +205,11 @@ def measured_survival_under_dropout(nets: Results) -> Measured:
     at_ends = (
         f"{intervals.mean(values[place]).value:.2f} at p = {nets.setting('dropout')[place]:g}" for place in (0, -1)
     )
-    unaware = vision.slope(nets, vision.layer_mean(nets.array("survives_unaware"), vision.ENCODER), False)
     return Measured(
         dict(zip(CLAIMS["CT-20b"].rule, found, strict=True)),
         f"95 % t interval of the regression over {vision.judged(nets).sum()} rates, {vision.n_seeds(nets)} networks",
         f"{vision.networks_of(nets)}; {_erased(nets, vision.ENCODER)}",
-        f"the share is {', '.join(at_ends)}; by a reader that does not know what is gone: {vision.signed(unaware)}",
+        f"the share is {', '.join(at_ends)}",
     )
 
 
@@ -233,10 +232,9 @@ def survival_table(nets: Results) -> pd.DataFrame:
         "exponent a": a.ravel(),
         "share that survives": y.ravel(),
     }))  # fmt: skip
-    for key, name in (("survives", "reader knows what is gone"), ("survives_unaware", "reader does not know")):
-        mean = intervals.mean(vision.layer_mean(nets.array(key), vision.ENCODER))
-        columns = {**mean.columns()}
-        columns["share that survives"] = columns.pop("value")
-        what = "measured" if key == "survives" else "control"
-        parts.append(pd.DataFrame({"what": what, "quantity": "by rate", "series": name, "dropout p": rates, **columns}))
+    mean = intervals.mean(vision.layer_mean(nets.array("survives"), vision.ENCODER)).columns()
+    mean["share that survives"] = mean.pop("value")
+    parts.append(
+        pd.DataFrame({"what": "measured", "quantity": "by rate", "series": "mean", "dropout p": rates, **mean})
+    )
     return pd.concat(parts)

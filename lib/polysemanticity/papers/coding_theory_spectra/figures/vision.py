@@ -215,8 +215,8 @@ def figx_steep_and_smooth(table: pd.DataFrame) -> Figure:
 
 def figx_erased(table: pd.DataFrame) -> Figure:
     """Share of what a layer tells of its input that is left when half of its units are erased: against the exponent of
-    the units, one point for each layer of each network; and the encoder's mean against the dropout rate, for a reader
-    that knows which units are gone and for one that does not."""
+    the units, one point for each layer of each network; and the encoder's mean against the dropout rate, with 95 %
+    intervals over networks."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.6))
     layers, means = plots.part(table, quantity="by layer"), plots.part(table, quantity="by rate")
     look = plots.styles(layers)
@@ -227,7 +227,6 @@ def figx_erased(table: pd.DataFrame) -> Figure:
     left.legend()
     plots.lines(right, means, "dropout p", y="share that survives", look=plots.styles(means), markers=True)
     right.set(title="Mean of the encoder", xlabel="dropout rate p", ylabel="share that survives")
-    right.legend()
     return fig
 
 
