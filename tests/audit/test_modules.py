@@ -43,7 +43,7 @@ MODULES = {
         lambda: transformers.ViTModel(transformers.ViTConfig(**SMALL, image_size=16, patch_size=4)),
         lambda: {"pixel_values": pixels(16)}, "residual.1", 24,
     ),
-    "ConvNeXt": (convnext, lambda: pixels(32), "features.1.1", 24),
+    "ConvNeXt": (convnext, lambda: pixels(32), "features.0.1", 24),
     "by hand": (ByHand, lambda: torch.randn(4, 30, 5, generator=torch.Generator().manual_seed(1)), "out", 3),
 }  # fmt: skip
 
@@ -64,7 +64,7 @@ def test_any_module_is_reported(name):
     if name == "by hand":
         own = model(batch).flatten(0, 1)
     elif name == "ConvNeXt":
-        own = model.features(batch).movedim(1, -1).flatten(0, 2)
+        own = model.features[0](batch).movedim(1, -1).flatten(0, 2)
     else:
         own = model.base_model(**batch, output_hidden_states=True).hidden_states[1].flatten(0, 1)
     line, spectrum = table.loc[layer], spectra.covariance_spectrum(own)

@@ -111,7 +111,8 @@ def test_the_papers_profile_runs_to_its_end(slug, files, request, tmp_path):
     if not request.config.getoption("--faults", False):
         pytest.skip("minutes: in full only")
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "notebooks").symlink_to(paths.ROOT / "notebooks")
+    for part in ("notebooks", "figures", "docs"):  # the published ones, to be compared with
+        (tmp_path / "home" / part).symlink_to(paths.ROOT / part)
     settings = [f"{name}={_text(value)}" for name, value in rehearsed(slug, files).items()]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(paths.ROOT / "tests" / "rehearsal"), str(paths.PACKAGE.parent)]),
@@ -123,9 +124,9 @@ def test_the_papers_profile_runs_to_its_end(slug, files, request, tmp_path):
     ended = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     paper = importlib.import_module(f"polysemanticity.papers.{slug}")
-    rows = json.loads((tmp_path / "home/out/paper-changed/figures" / slug / "claims.json").read_text())
+    rows = json.loads((tmp_path / "home/out/paper-changed/figures" / slug / "claims.json").read_text(encoding="utf-8"))
     assert {row["id"] for row in rows} == set(paper.CLAIMS) and "1 of 1 succeeded" in ended.stdout
-    assert "what differs, and by how much:" in ended.stdout  # the report of its own
+    assert slug in (tmp_path / "home/out/reproduction.md").read_text(encoding="utf-8")  # the report of its own
     assert not (tmp_path / "attempts").exists()  # nobody asked for the network
 
 
