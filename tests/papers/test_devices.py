@@ -16,7 +16,7 @@ from polysemanticity import audit, spectra
 from polysemanticity.base import codedigest, paths, streams
 from polysemanticity.networks import hooks, language_models, resnet_vae, train
 
-FEWEST, LONG = 10, 15_000  # operations on the device of a worker that uses it; of one that is not called twice
+FEWEST, LONG = 10, 5_000  # operations on the device of a worker that uses it; of one that is not called twice
 SHORT = {"steps": 10, "batch_size": 8}  # the largest values here of settings whose names end so
 
 
