@@ -30,8 +30,8 @@ def figx_generalisation(table: pd.DataFrame) -> Figure:
 
 def figx_slope_prediction(table: pd.DataFrame) -> Figure:
     """Exponent against the dropout rate in two families of networks, beside the line that it would follow if spectral
-    decay alone paid for dropout: the autoencoders' exponent rises by far less; the ResNet-VAE's by less in
-    eval mode, and it falls once batch norm is recalibrated."""
+    decay alone paid for dropout: the ResNet-VAEs' rises by less, with batch norm recalibrated and in eval mode alike;
+    the autoencoders' hardly changes."""
     fig, axes = plt.subplots(1, 2, figsize=(10, 4))
     for ax, (networks, rows) in zip(axes, table.groupby("networks", sort=False), strict=True):
         look = plots.styles(rows)
