@@ -331,7 +331,7 @@ def _launch(job: Job, token: str, force: bool, address: str) -> Job:
         "POLYSEMANTICITY_PROGRESS": str(job.staging / "progress.txt"),
         "POLYSEMANTICITY_FORCE": token if force else "",
         "JUPYTER_PATH": str(job.staging / "jupyter"),
-        "IPYTHONDIR": str(job.staging / "ipython"),
+        "IPYTHONDIR": str(job.sockets / "ipython"),  # on a disk of this machine: it wants to set modes
         "JUPYTER_CONFIG_DIR": str(job.staging / "jupyter"),  # nobody's own settings of kernels
         "JUPYTER_RUNTIME_DIR": str(job.sockets),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",

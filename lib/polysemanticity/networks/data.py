@@ -128,8 +128,8 @@ def _pictures_in(folder: Path) -> dict[str, Path]:
 
 def _read_picture(path: Path, smallest: int) -> np.ndarray:
     try:
-        with _large_pictures(), warnings.catch_warnings(), Image.open(path) as opened:
-            warnings.simplefilter("ignore")  # Pillow's remarks on metadata
+        # without Pillow's remarks on metadata
+        with _large_pictures(), warnings.catch_warnings(action="ignore"), Image.open(path) as opened:
             frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
             pixels = opened.width * opened.height
             allowed = f"one still picture of at most {MOST_PIXELS:,} pixels, not {frames} frames of {pixels:,}"
