@@ -25,7 +25,7 @@ ANY = st.text(
     st.characters(exclude_characters="\n"), max_size=8
 )  # lone surrogates too: names of files that are no UTF-8
 NAMES = st.sampled_from(sorted(SHORT_NAMES))
-PLACES = st.sampled_from(["folder", "text", "checkpoint", "vision.folder", "language.text", "language.checkpoint"])
+PLACES = st.sampled_from(["folder", "text", "networks", "vision.folder", "real_language.text"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**400), 10**400) | st.floats() | ANY,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY, inner, max_size=3), max_leaves=5,
@@ -236,5 +236,5 @@ def test_any_folder_of_a_checkpoint_is_opened_or_refused(request, tmp_path, coun
 
 
 def test_the_names_that_are_fuzzed_are_those_of_the_settings():
-    assert len(FIELDS) > 200 and {"vision.sizes", "language.text", "threads"} <= set(FIELDS)
-    assert {"folder", "text", "checkpoint", "n_seeds"} <= SHORT_NAMES and paths.cache().name == "cache"
+    assert len(FIELDS) > 200 and {"vision.sizes", "real_language.text", "threads"} <= set(FIELDS)
+    assert {"folder", "text", "networks", "n_seeds"} <= SHORT_NAMES and paths.cache().name == "cache"

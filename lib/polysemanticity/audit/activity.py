@@ -236,7 +236,10 @@ def _of_module(model, batches, pattern, groups, paths, memory, plan: _Plan, what
     check(first is not None, "batches", "no batch", "at least one")
     passed = hooks.outline(model, first, mode=None)
     if pattern == "*":  # what there is, but for outputs without units or without a row of each input
-        n, shapes = hooks.batch_size(first), {name: passed.get(place) or () for name, place in wanted.items()}
+        n, shapes = (
+            min(hooks.batch_size(first), hooks.FEW),
+            {name: passed.get(place) or () for name, place in wanted.items()},
+        )
         wanted = {name: place for name, place in wanted.items() if len(shapes[name]) >= 2 and shapes[name][0] == n}
         check(bool(wanted), "layers", pattern, "a pattern of layers with outputs [n, ..., unit]")
     names, labels = list(wanted), _side_by_side(groups)

@@ -29,6 +29,7 @@ from polysemanticity.networks import memory
 from polysemanticity.networks.resnet_vae import in_mode
 from polysemanticity.spectra import covariance
 
+FEW = 13  # entries of a batch by which modules are outlined: no usual number of heads, layers or directions
 GROUPS = "groups"  # of a batch that is a mapping: the group, e.g. the document, of each of its sequences
 FINAL_NORMS = (
     "ln_f",
@@ -285,11 +286,13 @@ def _activity(model, batches, wanted, maps, mode):
 def outline(model: nn.Module, batch, mode: str | None = "eval") -> dict[Place, tuple[int, ...] | None]:
     """Return in order of time what a forward pass goes through: the shapes of every module's input and output.
 
-    None where it is no tensor of real numbers. Of several runs of one module the first.
+    Of the first FEW entries of a batch; None where it is no tensor of real numbers. Of several runs of one module the
+    first.
     """
+    batch = memory.first(_without_labels(batch), FEW)
     seen: dict[Place, tuple[int, ...] | None] = {}
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    arguments, _, _ = _arguments(model, _without_labels(batch), device)
+    arguments, _, _ = _arguments(model, batch, device)
     with contextlib.ExitStack() as hooks:
         for name, module in model.named_modules():
             if name:

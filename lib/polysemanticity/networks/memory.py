@@ -41,6 +41,12 @@ def whole_or_halves(compute: Callable[[Batch], Found], batch: Batch, halve: bool
     yield compute(_part(batch, slice(size // 2, size), size))
 
 
+def first(batch: Batch, count: int) -> Batch:
+    """Return the first `count` entries of a batch, or all where there are no more; what is no batch as it is."""
+    size = _size(batch) if isinstance(batch, Tensor | Mapping) else 0
+    return batch if size <= count else _part(batch, slice(count), size)
+
+
 def _size(batch: Batch) -> int:
     tensors = [batch] if isinstance(batch, Tensor) else [one for one in batch.values() if isinstance(one, Tensor)]
     return len(tensors[0]) if tensors and tensors[0].ndim else 0

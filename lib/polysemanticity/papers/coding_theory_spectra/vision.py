@@ -713,6 +713,8 @@ def depth_table(nets: Results) -> pd.DataFrame:
     for rate, values in zip(nets.setting("dropout"), exponent[..., -1], strict=True):
         parts.append(_by_layer(LAYERS, intervals.mean(values, 0), comparison="dropout rates", series=f"p = {rate:g}"))
     for half, values in zip(("every other photograph", "the rest"), nets.array("by_half")[0].T, strict=True):
+        if not np.isfinite(values).all():  # a half has too few patches, or there are no photographs
+            continue
         parts.append(_by_layer(LAYERS, intervals.mean(values.T, 0), comparison="photographs", series=half))
     parts = [part.assign(quantity="exponent a") for part in parts]
     for name, values in zip(VIEW_NAMES.values(), nets.array("view_effective_rank")[0].T, strict=True):

@@ -84,6 +84,9 @@ def fig3b_depth(table: pd.DataFrame) -> Figure:
         "effective rank": "Effective rank (p = 0, 95 % over networks)",
     }
     for ax, (comparison, title) in zip(axes.flat, titles.items(), strict=True):
+        if comparison not in set(table["comparison"]):  # too few patches for halves
+            ax.set_axis_off()
+            continue
         rows = _placed(ax, plots.part(table, comparison=comparison))
         ax.set(title=title, ylabel=rows["quantity"].iloc[0])
         if comparison in ("dropout rates", "photographs"):
