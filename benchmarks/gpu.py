@@ -215,7 +215,9 @@ def repetition(device: str, quick: bool) -> dict:
             ends.append(torch.cat([part.detach().flatten() for part in model.parameters()]).cpu())
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "checkpoint"
-            killed = subprocess.Popen([sys.executable, "-m", "benchmarks.gpu", "--until-killed", str(file), device])
+            call = [sys.executable, "-m", "benchmarks.gpu", "--until-killed", str(file), device]
+            alike = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # bits depend on their number
+            killed = subprocess.Popen(call, env=alike)
             while killed.poll() is None and not file.exists():
                 time.sleep(0.02)
             killed.send_signal(signal.SIGKILL)
@@ -226,7 +228,7 @@ def repetition(device: str, quick: bool) -> dict:
         whole = network(device, True)
         trained(whole, images, KILLED_STEPS, device)
     pairs = zip(model.parameters(), whole.parameters(), strict=True)
-    gap = max(float((one - other).abs().max()) for one, other in pairs)
+    gap = max(float((one - other).detach().abs().max()) for one, other in pairs)
     same = bool(torch.equal(*ends))
     return {
         "ok": same and was_there and gap == 0,
