@@ -32,7 +32,7 @@ CLAIMS: dict[str, Claim] = {
             reason="Spearman correlation over the eleven layers from stem to fc5, for each network; signs only. Three "
             "rates, each by itself. " + vision.PROBED,
             whose="printed",
-            known=vision.NOT_BLIND + "; in those of them without dropout the correlations were -.97 and +1.00",
+            known=vision.NOT_BLIND + "; in the earlier ones without dropout the correlations were -.97 and +1.00",
             gate=vision.GATE,
             figure="figx_steep_and_smooth",
         )

@@ -51,7 +51,9 @@ GATE = (
 )
 NOT_BLIND = (
     "the recipe was chosen on photographs kept for that, by the loss alone; earlier networks, which had learnt less "
-    "than each patch's mean colour, had been measured in eval mode and float32, and an audit of them was read"
+    "than each patch's mean colour, had been measured in eval mode and float32, "
+    "and an audit of them was read; the number of networks was cut from five to four of each rate, for time, when one "
+    "of them had been looked at"
 )
 PROBED = (
     "Batch norm's statistics are taken anew without dropout and activity is measured in float64; eval mode and train "
