@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.sparse import csgraph
 
 from polysemanticity import capacity
 from polysemanticity.base import streams
@@ -126,6 +127,28 @@ def test_blocks_finds_planted_blocks(rng):
     assert sorted(np.concatenate([b.features for b in found])) == list(range(12))
     for block in found:
         assert block.eigenvalue == pytest.approx(2) and block.spread == pytest.approx(0, abs=1e-12)
+
+
+def test_blocks_found_in_parts_are_those_of_the_whole_graph(rng, monkeypatch):
+    w = rng.standard_normal((30, 90))
+    unit = w / np.linalg.norm(w, axis=0)
+    for cosine in (0.3, 0.4, 0.5, 0.9):
+        count, label = csgraph.connected_components(np.abs(unit.T @ unit) > cosine, directed=False)
+        expected = sorted(tuple(np.flatnonzero(label == k)) for k in range(count))
+        for part in (90, 1000, 2**22):
+            monkeypatch.setattr(capacity, "PART", part)
+            assert sorted(tuple(b.features) for b in blocks(w, cosine)) == expected
+
+
+def test_blocks_of_many_features_take_little_memory(rng):
+    axis = rng.integers(64, size=12_000)
+    w = (np.eye(64)[:, axis] + 0.02 * rng.standard_normal((64, 12_000))).astype(np.float32)
+    tracemalloc.start()
+    found = blocks(w, cosine=0.8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sorted(tuple(b.features) for b in found) == sorted(tuple(np.flatnonzero(axis == k)) for k in range(64))
+    assert peak < 4 * 12_000**2 / 3  # the Gram matrix alone has three times as much
 
 
 def test_blocks_leave_ignored_features_out_and_report_uneven_spectra():

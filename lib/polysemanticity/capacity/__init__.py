@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Num
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from polysemanticity.base import arrays
@@ -135,20 +136,30 @@ def blocks(
     Features with n_i < norm·max n are ignored and in no block; a block spans as many dims as it has eigenvalues above
     rank·largest. Sorted by size of the block (largest first), then by its first feature. Source: the paper's
     block-semi-orthogonal matrices; the thresholds are ours (cosine 0.05 to 0.2 gives the same blocks in trained
-    models). Raises as `feature_capacity`, and if a threshold is outside [0, 1). Builds the N x N Gram matrix.
+    models). Raises as `feature_capacity`, and if a threshold is outside [0, 1). Cosines are worked through in parts, so
+    that the memory beyond `weights` does not grow with N². For pairs beside what chance would show: `audit.weights`.
     """
     for name, value in {"cosine": cosine, "norm": norm, "rank": rank}.items():
         check(0 <= value < 1, name, value, "a threshold in [0, 1)")
     w = _scaled(weights)
     check(w.ndim == 2, "weights.shape", tuple(w.shape), "one embedding, [dims, features]")
-    w = _numpy(w)
-    gram = w.T @ w
-    n = np.diag(gram)
+    n, unit = _unit_columns(_numpy(w))
     kept = np.flatnonzero((n > 0) & (n >= norm * n.max()))
-    similarity = np.abs(gram[np.ix_(kept, kept)]) / np.sqrt(np.outer(n[kept], n[kept]))
-    count, label = connected_components(similarity > cosine, directed=False)
-    found = [_block(weights, kept[label == k], rank) for k in range(count)]
+    label = _connected(unit[:, kept], cosine)
+    members = np.split(kept[np.argsort(label, kind="stable")], np.cumsum(np.bincount(label))[:-1])
+    found = [_block(weights, features, rank) for features in members if len(features)]
     return sorted(found, key=lambda b: (-len(b.features), b.features[0]))
+
+
+def _connected(unit, cosine):
+    """The number of the component of each column in the graph of pairs with |cosine| > `cosine`."""
+    label = np.arange(unit.shape[1])
+    width = max(1, PART // max(len(label), 1))
+    for first in range(0, len(label), width):
+        i, j = np.nonzero(np.abs(unit[:, first : first + width].T @ unit) > cosine)
+        edges = coo_array((np.ones(len(i), bool), (label[first + i], label[j])), shape=(len(label),) * 2)
+        label = connected_components(edges, directed=False)[1][label]
+    return label
 
 
 def _block(weights, features, rank):
