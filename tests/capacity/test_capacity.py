@@ -151,6 +151,17 @@ def test_blocks_of_many_features_take_little_memory(rng):
     assert peak < 4 * 12_000**2 / 3  # the Gram matrix alone has three times as much
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.tensor])
+def test_features_may_be_rows(rng, kind):
+    w = rng.standard_normal((4, 9))
+    for measure in (feature_capacity, leverage, capacity.efficiency):
+        np.testing.assert_allclose(measure(kind(w.T), features="rows"), measure(kind(w)))
+    assert str(blocks(kind(w.T), features="rows")) == str(blocks(kind(w)))
+    for measure in (feature_capacity, leverage, capacity.efficiency, blocks):
+        with pytest.raises(ValueError, match="features = 'first': allowed is 'rows' or 'columns'"):
+            measure(kind(w), features="first")
+
+
 def test_blocks_leave_ignored_features_out_and_report_uneven_spectra():
     w = np.array([[1.0, 0.0, 0.01], [0.0, 2.0, 0.0]])
     assert [list(b.features) for b in blocks(w)] == [[0], [1]]

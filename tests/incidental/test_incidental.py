@@ -476,3 +476,12 @@ def test_counts_take_what_researchers_have():
         incidental.polysemantic_neurons(weights[0])
     with pytest.raises(ValueError, match="weights = 'str"):
         incidental.slots("weights")
+
+
+def test_features_may_be_columns():
+    weights = np.random.default_rng(0).standard_normal((3, 7, 5))
+    turned = weights.swapaxes(-1, -2)
+    for measure in (incidental.polysemantic_neurons, incidental.slots, incidental.collision_signs):
+        np.testing.assert_array_equal(measure(turned, features="columns"), measure(weights))
+        with pytest.raises(ValueError, match="features = 'first': allowed is 'rows' or 'columns'"):
+            measure(weights, features="first")

@@ -45,6 +45,16 @@ def numpy(value, name: str = "array") -> np.ndarray:
     return (found if found.dtype in (torch.float32, torch.float64) else found.float()).numpy()
 
 
+def turned(weights, features: str, usual: str):
+    """Return weights [..., row, column] (numpy or torch) with their features on the axis where the caller has them.
+
+    features: "rows" or "columns", where they are; usual: where they should be. A view, not a copy. Raises ValueError
+    for another word.
+    """
+    check(features in ("rows", "columns"), "features", features, "'rows' or 'columns'")
+    return weights if features == usual else weights.swapaxes(-1, -2)
+
+
 def matrix(value, name: str, shape: str) -> torch.Tensor:
     """Return a two-dimensional array that is not empty as a tensor."""
     found = tensor(value, name)

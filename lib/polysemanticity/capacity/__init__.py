@@ -6,7 +6,8 @@ G_ii (a *squared* length), importance v_i > 0 (the regression target is Σ v_i x
 unit-variance inputs, capacity C_i, price λ. Throughout, a = kappa − 1; kappa = 3 (a = 2) is where returns turn from
 increasing to diminishing.
 
-Features are always the last axis and dims the one before; any leading axes are an ensemble (grids, seeds). `kurtosis`
+Features are the last axis and dims the one before, as in the paper; where given weights are measured, features="rows"
+takes them as most code stores them, [..., features, dims]. Any leading axes are an ensemble (grids, seeds). `kurtosis`
 is one number or an array that broadcasts against `importance` [..., N], so a grid of kurtoses is given as [..., 1].
 """
 
@@ -24,6 +25,7 @@ from polysemanticity.base.checks import check
 
 Array = np.ndarray | torch.Tensor
 Weights = Num[Array, "*ensemble dims features"]
+Given = Num[Array, "*ensemble _ _"]  # where a function asks whether features are columns or rows
 PerFeature = Num[Array, "*#ensemble features"]
 PerModel = Num[Array, "*ensemble"] | np.floating  # a numpy number where there is one model
 
@@ -33,16 +35,16 @@ PART = 2**22  # numbers of an embedding that are worked on at a time, where it h
 # ------------------------------------------------------------ what an embedding holds
 
 
-def feature_capacity(weights: Weights) -> Float[Array, "*ensemble features"]:
+def feature_capacity(weights: Given, features: str = "columns") -> Float[Array, "*ensemble features"]:
     r"""Capacity $C_i = (W_i\cdot W_i)^2/\sum_j (W_i\cdot W_j)^2$ of every feature, from 0 to 1; a zero column has 0.
 
     Source: the paper's definition of capacity, equal to the "feature dimensionality" of Elhage et al. (2022). Σ_i C_i
     ≤ rank W. Unchanged by rotating the embedding space and by one common scale. Same kind of array (numpy or torch)
     and device as `weights`. The N x N Gram matrix is only built when N ≤ D; many features are worked through in parts,
-    so that the memory beyond `weights` does not grow with N·D. Raises ValueError if `weights` is not at least 2-D,
-    empty or not finite.
+    so that the memory beyond `weights` does not grow with N·D. features: "columns" or "rows", where they are. Raises
+    ValueError if `weights` is not at least 2-D, empty or not finite, and for another word.
     """
-    w = _checked(weights)
+    w = _checked(weights, features)
     largest = _largest(w)
     if w.shape[-1] <= w.shape[-2]:
         w = w / largest
@@ -58,25 +60,26 @@ def feature_capacity(weights: Weights) -> Float[Array, "*ensemble features"]:
     return (torch if _is_torch(w) else np).concatenate(found, -1)
 
 
-def leverage(weights: Weights) -> Float[Array, "*ensemble features"]:
+def leverage(weights: Given, features: str = "columns") -> Float[Array, "*ensemble features"]:
     """Leverage score of every feature, the diagonal of the projector on the row space of W; sums to rank W.
 
     C_i ≤ leverage_i by Cauchy–Schwarz, with equality exactly when W_i is zero or an eigenvector of W Wᵀ. Singular
     values below max(D, N)·eps·largest count as zero, as in `numpy.linalg.matrix_rank`. Raises as `feature_capacity`.
     """
-    w = _scaled(weights)
+    w = _scaled(weights, features)
     linalg, eps = (torch.linalg, torch.finfo(w.dtype).eps) if _is_torch(w) else (np.linalg, np.finfo(w.dtype).eps)
     _, s, vt = linalg.svd(w, full_matrices=False)
     kept = s > max(w.shape[-2:]) * eps * s[..., :1]
     return (vt * vt * kept[..., None]).sum(-2)
 
 
-def efficiency(weights: Weights) -> PerModel:
+def efficiency(weights: Given, features: str = "columns") -> PerModel:
     r"""Share of the dimensions that are used, $\sum_i C_i/D$; 1 exactly for block-semi-orthogonal W of rank D.
 
     Compare with `random_efficiency`: with N >> D even random weights come close to 1. Raises as `feature_capacity`.
     """
-    return feature_capacity(weights).sum(-1) / weights.shape[-2]
+    w = _checked(weights, features)
+    return feature_capacity(w).sum(-1) / w.shape[-2]
 
 
 def random_efficiency(n_features: int, n_dims: int) -> float:
@@ -129,7 +132,11 @@ class Block(NamedTuple):
 
 
 def blocks(
-    weights: Num[Array, "dims features"], cosine: float = 0.1, norm: float = 0.05, rank: float = 0.1
+    weights: Num[Array, "_ _"],
+    cosine: float = 0.1,
+    norm: float = 0.05,
+    rank: float = 0.1,
+    features: str = "columns",
 ) -> list[Block]:
     """The blocks of one embedding: connected components of the graph of features with |G_ij| > cosine·|W_i||W_j|.
 
@@ -141,13 +148,13 @@ def blocks(
     """
     for name, value in {"cosine": cosine, "norm": norm, "rank": rank}.items():
         check(0 <= value < 1, name, value, "a threshold in [0, 1)")
-    w = _scaled(weights)
+    w = _checked(weights, features)
     check(w.ndim == 2, "weights.shape", tuple(w.shape), "one embedding, [dims, features]")
-    n, unit = _unit_columns(_numpy(w))
+    n, unit = _unit_columns(_numpy(w / _largest(w)))
     kept = np.flatnonzero((n > 0) & (n >= norm * n.max()))
     label = _connected(unit[:, kept], cosine)
     members = np.split(kept[np.argsort(label, kind="stable")], np.cumsum(np.bincount(label))[:-1])
-    found = [_block(weights, features, rank) for features in members if len(features)]
+    found = [_block(w, part, rank) for part in members if len(part)]
     return sorted(found, key=lambda b: (-len(b.features), b.features[0]))
 
 
@@ -162,10 +169,10 @@ def _connected(unit, cosine):
     return label
 
 
-def _block(weights, features, rank):
-    spectrum = _numpy(eigenvalues(weights[:, features]))
+def _block(weights, members, rank):
+    spectrum = _numpy(eigenvalues(weights[:, members]))
     used = spectrum[spectrum > rank * spectrum[0]]
-    return Block(features, len(used), float(used.mean()), float((used[0] - used[-1]) / used.mean()))
+    return Block(members, len(used), float(used.mean()), float((used[0] - used[-1]) / used.mean()))
 
 
 # ------------------------------------------------------------ the quadratic model
@@ -352,16 +359,16 @@ def _all(ok, name, values, allowed) -> None:
     check(bool(ok.all()), name, None if ok.all() else float(values[~ok][0]), allowed)
 
 
-def _checked(weights):
+def _checked(weights, features="columns"):
     weights = weights if _is_torch(weights) or isinstance(weights, np.ndarray) else arrays.numpy(weights, "weights")
     check(weights.ndim >= 2 and 0 not in weights.shape, "weights.shape", tuple(weights.shape), "[..., dims, features]")
     _all((torch if _is_torch(weights) else np).isfinite(weights), "weights", weights, "finite numbers")
-    return weights if "float" in str(weights.dtype) else weights * 1.0
+    return arrays.turned(weights if "float" in str(weights.dtype) else weights * 1.0, features, "columns")
 
 
-def _scaled(weights):
+def _scaled(weights, features="columns"):
     """Weights with a largest entry of 1 (or all 0), so that squares neither overflow nor vanish."""
-    w = _checked(weights)
+    w = _checked(weights, features)
     return w / _largest(w)
 
 

@@ -176,22 +176,22 @@ def _residual(weights: Float[ndarray, "seed feature neuron"]) -> Float[ndarray, 
     return np.where(total > 0, 1 - size.max(-1) / np.where(total > 0, total, 1), 0)
 
 
-def polysemantic_neurons(weights: Given, window: tuple[float, float] | None = None) -> Counts:
+def polysemantic_neurons(weights: Given, window: tuple[float, float] | None = None, features: str = "rows") -> Counts:
     """Return how many neurons two or more features use; a feature uses a neuron if |w| is at least half its row's norm.
 
     The paper asks for |w| in the `window` (0.8, 1.2) instead, which is the same for one-hot rows at small l1. Zero rows
-    use nothing.
+    use nothing. features: "rows" or "columns", where they are. ValueError for weights that are no finite numbers.
     """
-    weights = _given(weights)
+    weights = _given(weights, features)
     used = _used(weights)
     if window is not None:
         used = (np.abs(weights) >= window[0]) & (np.abs(weights) <= window[1])
     return (used.sum(-2) >= 2).sum(-1)
 
 
-def slots(weights: Given) -> Int[ndarray, "*seed feature"]:
+def slots(weights: Given, features: str = "rows") -> Int[ndarray, "*seed feature"]:
     """Return each feature's largest weight as neuron + 1, with the weight's sign; 0 for a feature without weights."""
-    weights = _given(weights)
+    weights = _given(weights, features)
     neuron = np.abs(weights).argmax(-1)
     return np.sign(np.take_along_axis(weights, neuron[..., None], -1)[..., 0]).astype(int) * (neuron + 1)
 
@@ -203,9 +203,9 @@ class Signs(NamedTuple):
     same: Counts
 
 
-def collision_signs(weights: Given) -> Signs:
+def collision_signs(weights: Given, features: str = "rows") -> Signs:
     """Return how many pairs of features use one neuron (as in `polysemantic_neurons`), by their signs there."""
-    weights = _given(weights)
+    weights = _given(weights, features)
     used = _used(weights)
     plus, minus = (used & (weights > 0)).sum(-2), (used & (weights < 0)).sum(-2)
     same = (plus * (plus - 1) + minus * (minus - 1)) // 2
@@ -241,11 +241,11 @@ def polysemantic_variance(n_features: int, n_neurons: int) -> float:
     return ordered_pairs + mean - mean**2
 
 
-def _given(weights: Given) -> Weights:
-    """Weights as numpy; ValueError for fewer than two axes or for no real numbers."""
+def _given(weights: Given, features: str) -> Weights:
+    """Weights as numpy, features as rows; ValueError for fewer than two axes or for no real numbers."""
     found = arrays.numpy(weights, "weights")
     check(found.ndim >= 2, "shape of weights", found.shape, "[..., feature, neuron]")
-    return found
+    return arrays.turned(found, features, "rows")
 
 
 def _used(weights: Weights) -> Bool[ndarray, "*seed feature neuron"]:
