@@ -66,7 +66,9 @@ def test_one_failing_quantity_fails_the_claim():
 def test_what_no_network_was_fit_to_show_is_not_tested(run):
     """A quantity without any ends: too few networks have passed the gate."""
     nothing = Estimate(1.0, -math.inf, math.inf)
-    assert judged(run, "TO-02", slope=nothing)["verdict"] == "not tested"
+    row = judged(run, "TO-02", slope=nothing)
+    assert row["verdict"] == "not tested" and claims.measured_text(row) == "slope: 1 [−∞, ∞]"
+    assert "| slope | 1 | −∞ … ∞ |" in claims.shown(row)
     assert judged(run, "TO-02", slope=Estimate(1.0, 0.0, math.inf))["verdict"] != "not tested"
 
 

@@ -160,10 +160,16 @@ def measured_text(row: Mapping) -> str:
     """Return the measured values of a row, with intervals where they have one: `slope: -1 [-1.1, -0.9]`."""
     parts = []
     for quantity, value in row["measured"].items():
-        ends = [short(end) for end in row["interval"][quantity]]
-        interval = "" if set(ends) == {short(value)} else f" [{', '.join(ends)}]"
+        low, high = ends(row, quantity)
+        interval = "" if {low, high} == {short(value)} else f" [{low}, {high}]"
         parts.append(f"{quantity}: {short(value)}{interval}")
     return "; ".join(parts)
+
+
+def ends(row: Mapping, quantity: str) -> tuple[str, str]:
+    """The ends of an interval as text; one that is None is at infinity, on its side."""
+    low, high = row["interval"][quantity]
+    return ("−∞" if low is None else short(low)), short(high)
 
 
 def shown(row: Mapping) -> str:
@@ -171,8 +177,8 @@ def shown(row: Mapping) -> str:
     table = ["| measured | value | interval | rule |", "|---|---|---|---|"]
     rules = {**row["bands"]["corrected"], **row["bands"]["printed"]}
     for quantity, value in row["measured"].items():
-        low, high = row["interval"][quantity]
-        interval = "" if low == high else f"{short(low)} … {short(high)}"
+        low, high = ends(row, quantity)
+        interval = "" if low == high else f"{low} … {high}"
         if quantity not in rules:
             table.append(f"| {_cell(quantity)} | {short(value)} | {interval} | not judged |")
             continue

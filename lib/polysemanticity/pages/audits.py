@@ -182,8 +182,8 @@ def _measured(claim: claims.Claim, row: Mapping) -> str:
     rules = {"holds if": claim.rule} | ({"corrected holds if": claim.corrected} if claim.corrected else {})
     lines = [["quantity", "measured", "interval", *rules], ["---"] * (3 + len(rules))]
     for quantity, value in row["measured"].items():
-        low, high = row["interval"][quantity]
-        interval = "" if low == high else f"{claims.short(low)} … {claims.short(high)}"
+        low, high = claims.ends(row, quantity)
+        interval = "" if low == high else f"{low} … {high}"
         lines.append(
             [text(quantity), claims.short(value), interval, *(_band(rule, quantity) for rule in rules.values())]
         )
