@@ -15,11 +15,28 @@ def generator(name="weights"):
 
 
 @pytest.mark.parametrize("model", list(autoencoders.MODELS))
-def test_slopes_and_gradients_are_autograd(model):
-    kind = autoencoders.MODELS[model]
-    z = torch.randn(50, generator=generator(), requires_grad=True, **F64)
-    (expected,) = torch.autograd.grad(kind.output(z).sum(), z)
-    torch.testing.assert_close(kind.slope(z.detach()), expected, rtol=1e-10, atol=1e-12)
+def test_the_gradient_is_that_of_autograd_on_the_loss_as_it_is_written(model, monkeypatch):
+    kind, (grid, seeds, dims, n, batch) = autoencoders.MODELS[model], (3, 2, 4, 5, 7)
+    monkeypatch.setattr(autoencoders, "PART", 2 * seeds * n * batch)  # two densities at once, and then the last
+    one = generator()
+    w = torch.randn(grid, seeds, dims, n, generator=one, **F64).requires_grad_()
+    b = torch.randn(grid, seeds, n, generator=one, **F64).requires_grad_()
+    value, gate = torch.rand(2, batch, n, generator=one, **F64)
+    p, weight = torch.rand(2, grid, 1, n, generator=one, **F64)
+    x = (value * (gate < p))[:, None]
+    hidden = x @ w.mT
+    out = kind.output((hidden.relu() if kind.hidden_relu else hidden) @ w + b[:, :, None])
+    overlaps = (w.mT @ w).square()
+    interference = overlaps.sum() - overlaps.diagonal(dim1=-2, dim2=-1).sum()
+    loss = (weight[:, None] * (out - x) ** 2).sum(-1).mean(-1).sum() + 0.3 * interference
+    expected = torch.autograd.grad(loss, (w, b))
+
+    together = torch.cat([w, b[:, :, None]], -2).detach()
+    each = 2 / batch * weight[:, None]
+    gradient = autoencoders._gradient(kind, together, p, each, lambda: (value, gate), batch, 0.3)
+    for _ in range(2):  # the memory is used again
+        (found,) = gradient((together,), 0)
+        torch.testing.assert_close(found, torch.cat([expected[0], expected[1][:, :, None]], -2))
 
 
 @pytest.mark.parametrize("model", list(autoencoders.MODELS))

@@ -16,26 +16,45 @@ from torch import Tensor
 from polysemanticity.base.checks import check
 from polysemanticity.capacity import quadratic
 
+_aten = torch.ops.aten  # the slopes that autograd uses: a pass each, where written out they take up to seven
+PART = 2**18  # outputs that a processor works on at once: they and their errors fit its cache
+
+
+def _relu_delta(z: Tensor, x: Tensor, out: Tensor) -> None:
+    torch.sub(z, x, out=out)  # where z > 0; nothing else counts
+    _aten.threshold_backward.grad_input(out, z, 0.0, grad_input=out)
+
+
+def _gelu_delta(z: Tensor, x: Tensor, out: Tensor) -> None:
+    _aten.gelu.out(z, out=out).sub_(x)
+    _aten.gelu_backward.grad_input(out, z, grad_input=out)
+
+
+def _tanh_delta(z: Tensor, x: Tensor, out: Tensor) -> None:
+    torch.sub(z.tanh_(), x, out=out)
+    _aten.tanh_backward.grad_input(out, z, grad_input=out)
+
+
+def _linear_delta(z: Tensor, x: Tensor, out: Tensor) -> None:
+    torch.sub(z, x, out=out)
+
 
 class Model(NamedTuple):
-    """An output nonlinearity and its slope, whether the hidden layer has a ReLU, whether inputs have both signs."""
+    """An output nonlinearity f, what writes (f(z) − x) f′(z) to its last argument and may change z, whether the hidden
+    layer has a ReLU, whether inputs have both signs."""
 
     output: Callable[[Tensor], Tensor]
-    slope: Callable[[Tensor], Tensor]
+    delta: Callable[[Tensor, Tensor, Tensor], None]
     hidden_relu: bool = False
     signed: bool = False
 
 
-def _gelu_slope(z):
-    return torch.special.ndtr(z) + z * torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-
-
 MODELS: dict[str, Model] = {
-    "relu": Model(torch.relu, lambda z: (z > 0).to(z.dtype)),
-    "gelu": Model(torch.nn.functional.gelu, _gelu_slope),
-    "relu hidden": Model(torch.relu, lambda z: (z > 0).to(z.dtype), hidden_relu=True),
-    "tanh": Model(torch.tanh, lambda z: 1 - torch.tanh(z) ** 2, signed=True),
-    "linear": Model(lambda z: z, torch.ones_like),
+    "relu": Model(torch.relu, _relu_delta),
+    "gelu": Model(torch.nn.functional.gelu, _gelu_delta),
+    "relu hidden": Model(torch.relu, _relu_delta, hidden_relu=True),
+    "tanh": Model(torch.tanh, _tanh_delta, signed=True),
+    "linear": Model(lambda z: z, _linear_delta),
 }
 
 
@@ -79,9 +98,8 @@ def train_autoencoders(
     weight = (importance.float().to(generator.device)[:, None] / p)[:, None]  # of the squared errors
     if start is None:
         start = torch.randn(len(density), n_seeds, dims, n, **options) / math.sqrt(dims)
-    bias = torch.zeros(*start.shape[:2], n, device=generator.device)
-    # on a processor one density at a time: what it needs fits the cache
-    parts = [slice(None)] if generator.device.type == "cuda" else [slice(k, k + 1) for k in range(len(p))]
+    bias = torch.zeros(*start.shape[:2], 1, n, device=generator.device)
+    start = torch.cat([start.float(), bias], -2)  # the bias is the last row, against a hidden unit that is always 1
 
     def drawn(size):
         value = torch.rand(size, n, **options)
@@ -91,26 +109,52 @@ def train_autoencoders(
         value, gate = drawn(size)
         return (value * (gate < p))[:, None]
 
-    def gradient(parameters, _):
-        value, gate = drawn(batch)
-        slopes = [torch.empty_like(one) for one in parameters]
-        for part in parts:
-            w, b = (one[part] for one in parameters)
-            x = (value * (gate < p[part]))[:, None]
-            h, z = _forward(kind, x, w, b)
-            delta = kind.slope(z)
-            delta *= kind.output(z).sub_(x)
-            delta *= (2 / batch) * weight[part]
-            back = delta @ w.mT
-            back = back * (h > 0) if kind.hidden_relu else back
-            torch.add(h.mT @ delta, back.mT @ x, out=slopes[0][part])
-            slopes[1][part] = delta.sum(-2)
-            if interference:
-                slopes[0][part] += interference * _interference_gradient(w)
-        return slopes
-
-    w, b = quadratic.adam_descent(gradient, (start.float(), bias), n_steps, lr, drawn=generator)
+    gradient = _gradient(kind, start, p, 2 / batch * weight, lambda: drawn(batch), batch, interference)
+    (trained,) = quadratic.adam_descent(gradient, (start,), n_steps, lr, drawn=generator)
+    w, b = trained[..., :-1, :], trained[..., -1, :]
     return Autoencoders(w, b, _test_loss(kind, w, b, weight, inputs, n_test))
+
+
+def _gradient(kind, start, p, weight, drawn, batch, interference) -> Callable:
+    """The gradient of weights with their bias [grid, seeds, dims + 1, features], in memory that is used at every step.
+
+    Samples are the last axis, so that a density's embeddings of all seeds are one matrix. The squared errors' weights
+    multiply the weights and what is summed over samples, never the errors themselves.
+    """
+    n_grid, n_seeds, rows, n = start.shape
+    on_device = start.device.type != "cpu"
+    size = n_grid if on_device else max(1, min(n_grid, PART // (n_seeds * n * batch)))
+    parts = [slice(k, min(k + size, n_grid)) for k in range(0, n_grid, size)]
+    x_of = start.new_empty(size, n, batch)
+    z_of, delta_of = (start.new_empty(size, n_seeds, n, batch) for _ in range(2))
+    h_of, back_of = (start.new_empty(size, n_seeds, rows, batch) for _ in range(2))
+    slopes = torch.empty_like(start)
+
+    def gradient(parameters, _):
+        value, gate = (one.mT.contiguous() for one in drawn())
+        weighted = parameters[0] * weight
+        for part in parts:
+            w, slope = parameters[0][part], slopes[part]
+            x, z, delta, h, back = (one[: len(w)] for one in (x_of, z_of, delta_of, h_of, back_of))
+            torch.mul(value, gate < p[part].mT, out=x)
+            torch.bmm(w.flatten(1, 2), x, out=h.view(len(w), -1, batch))
+            h[:, :, -1] = 1
+            if kind.hidden_relu:
+                h.relu_()
+            torch.bmm(w.flatten(0, 1).mT, h.flatten(0, 1), out=z.flatten(0, 1))
+            kind.delta(z, x[:, None], delta)
+            torch.bmm(weighted[part].flatten(0, 1), delta.flatten(0, 1), out=back.flatten(0, 1))
+            back[:, :, -1] = 0
+            if kind.hidden_relu:
+                back.mul_(h > 0)
+            torch.bmm(h.flatten(0, 1), delta.flatten(0, 1).mT, out=slope.flatten(0, 1))
+            slope *= weight[part]
+            slope.view(len(w), -1, n).baddbmm_(back.view(len(w), -1, batch), x.mT)
+            if interference:
+                slope[..., :-1, :] += interference * _interference_gradient(w[..., :-1, :])
+        return (slopes,)
+
+    return gradient
 
 
 def _forward(kind, x, w, b):
