@@ -29,7 +29,8 @@ def plain(start, l1, n_steps, step, n_features):
 
 
 @pytest.mark.parametrize("n_features", [3, 5, 40])
-def test_groups_follow_plain_loops(n_features):
+def test_groups_follow_plain_loops(n_features, monkeypatch):
+    monkeypatch.setattr(bath, "PART", 18)  # numbers of one group: each is worked on by itself
     start = incidental.initial_weights(3, 6, range(2))
     ours = bath.groups_in_a_bath(start, 0.1, 8 * 0.05, n_features, step=0.05)
     np.testing.assert_allclose(ours, plain(start, 0.1, 8, 0.05, n_features), atol=1e-12)

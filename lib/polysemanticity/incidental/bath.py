@@ -26,8 +26,8 @@ from torch import Tensor
 
 from polysemanticity.base import checkpoints
 from polysemanticity.base.checks import check
-from polysemanticity.incidental.flow import error
 
+PART = 2**18  # weights that a processor works on at once: they fit its cache from one product to the next
 STEP = 0.07  # of time: below the flow's limit of stability while groups are small against the number of neurons
 
 
@@ -47,17 +47,23 @@ def groups_in_a_bath(
     check(n_features >= size, "n_features", n_features, f"at least the {size} of a group")
     check(l1 >= 0, "l1", l1, "a number of at least 0")
     check(step > 0, "step", step, "a number above 0")
-    weights = start.clone()
-    for _ in checkpoints.steps(max(1, round(time / step)), weights):
-        change = error(weights).mul_(-4 * step)
+    weights, n_groups = start.clone(), len(start)
+    overlap, moved = weights @ weights.mT, torch.empty_like(weights)
+    own_place = torch.eye(size, dtype=start.dtype, device=start.device)
+    several = max(1, PART // start[0].numel()) if start.device.type == "cpu" else n_groups
+    for _ in checkpoints.steps(max(1, round(time / step)), weights, overlap):
+        change = overlap.clamp(min=0).sub_(own_place).mul_(-4 * step)
         if n_features > size:
-            overlap = weights @ weights.mT
             own = overlap.diagonal(dim1=-2, dim2=-1).sum()
-            mean = (overlap.sum() - own) / (len(start) * size * (size - 1))
-            bound = -own / (len(start) * size * (n_features - 1))
-            change += (bound - mean).clamp(min=0) / 2 * (1 - torch.eye(size, dtype=start.dtype, device=start.device))
-        moved = torch.baddbmm(weights, change, weights)
-        torch.sub(moved, moved.clamp(-step * l1, step * l1), out=weights)
+            mean = (overlap.sum() - own) / (n_groups * size * (size - 1))
+            bound = -own / (n_groups * size * (n_features - 1))
+            change += (bound - mean).clamp(min=0) / 2 * (1 - own_place)
+        for now, by, to, next_overlap in zip(
+            *(x.split(several) for x in (weights, change, moved, overlap)), strict=True
+        ):
+            torch.baddbmm(now, by, now, out=to)
+            torch.ops.aten.softshrink.out(to, step * l1, out=now)  # x − clamp(x, −λ, λ) in one pass
+            torch.bmm(now, now.mT, out=next_overlap)
     return weights
 
 
