@@ -1,5 +1,6 @@
 """Capacity, redundancy and robustness of codes: CT-02a to d and CT-12."""
 
+import functools
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -220,6 +221,7 @@ def _capacity_parts(capacity: Results) -> list[pd.DataFrame]:
     return parts
 
 
+@functools.cache
 def fewest_units(levels: int, active: int | None = None) -> int:
     """Return the fewest units on which 99 % of the messages of a random superposition of FEATURES can be told apart."""
     return next(m for m in range(1, 10**4) if codes.expected_confusions(FEATURES, m, levels, active) <= CONFUSED)
