@@ -17,7 +17,7 @@ import benchmarks
 from benchmarks import measure, table
 from polysemanticity.base import paths
 
-MACHINERY = ("__main__", "gpu", "measure", "roofline", "table", "workers")
+MACHINERY = ("__main__", "gpu", "measure", "plain_sweep", "roofline", "table", "workers")
 
 
 def cases() -> dict[str, measure.Case]:

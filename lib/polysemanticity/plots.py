@@ -178,18 +178,21 @@ def _kept(drawing: str, text: str) -> Picture | None:
     if not drawing or os.environ.get("POLYSEMANTICITY_FORCE"):
         return None
     try:
-        return Picture(*((_place(drawing, text).with_suffix(f".{suffix}")).read_bytes() for suffix in CANVASES))
+        return Picture(
+            *((kept_at(drawing, text, paths.cache()).with_suffix(f".{suffix}")).read_bytes() for suffix in CANVASES)
+        )
     except FileNotFoundError:
         return None
 
 
 def _keep(drawing: str, text: str, picture: Picture) -> None:
     for suffix, content in picture._asdict().items() if drawing else ():
-        paths.write_atomically(_place(drawing, text).with_suffix(f".{suffix}"), content)
+        paths.write_atomically(kept_at(drawing, text, paths.cache()).with_suffix(f".{suffix}"), content)
 
 
-def _place(drawing: str, text: str) -> Path:
-    return paths.cache() / "pictures" / hashlib.sha256(f"{drawing}\n{text}".encode()).hexdigest()
+def kept_at(drawing: str, text: str, cache: Path) -> Path:
+    """Return where the picture that this code (`drawing_code`) has drawn from this table is kept, without a suffix."""
+    return cache / "pictures" / hashlib.sha256(f"{drawing}\n{text}".encode()).hexdigest()
 
 
 def read(file) -> pd.DataFrame:
