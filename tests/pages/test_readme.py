@@ -46,6 +46,23 @@ def home(tmp_path, monkeypatch):
     return folder
 
 
+def test_times_are_those_of_the_benchmarks_record(home):
+    folder = home / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    stamp = {"cpu": "A processor", "cores": 3, "memory_gib": 7, "system": "Linux"}
+    cases = {"run_all.cold": {"measured": "11 min, 2.5 GB of memory"}, "run_all.unchanged": {"measured": "3 s"}}
+    cases["run_all.drawing"] = {"measured": "19 s"}
+    for name, quick, some in (("whole", False, cases), ("quick", True, cases), ("old", False, {"run_all": {}})):
+        record = {"stamp": stamp, "quick": quick, "cases": some}
+        (folder / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
+    (first, last) = readme.times().splitlines()
+    assert first == (
+        "- A processor, 3 cores, 7 GiB: a first run 11 min, 2.5 GB of memory; nothing changed 3 s; one drawing changed "
+        "19 s."
+    )
+    assert "macOS" in last
+
+
 def test_generated_parts_are_replaced_and_stable(home):
     readme.update()
     text = (home / "README.md").read_text()

@@ -10,11 +10,16 @@ from types import ModuleType
 from polysemanticity.base import paths
 from polysemanticity.claims import CORRECTED, FAILS, HOLDS, MARKS, NOT_TESTED, UNCLEAR, measured_text, published
 
-PARTS = ("picture", "findings", "strip")
+PARTS = ("picture", "findings", "strip", "times")
 PAGES = ("claims", "gallery")  # whole files in docs/
 COLUMNS = 3  # of the gallery
 COUNTED = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UNCLEAR: UNCLEAR, NOT_TESTED: NOT_TESTED}
 SQUARES = {HOLDS: "✅", CORRECTED: "☑️", FAILS: "❌", UNCLEAR: "❔", NOT_TESTED: "➖"}
+TIMED = {  # rows of benchmarks/run_all.py, and what the README calls them
+    "run_all.cold": "a first run",
+    "run_all.unchanged": "nothing changed",
+    "run_all.drawing": "one drawing changed",
+}
 GROUPS = {  # whose statements are told together; only the first group counts for or against a paper
     "statements of the papers": ("printed", "implied"),
     "open questions, and what summaries say": ("open question", "summary"),
@@ -173,6 +178,20 @@ def _correction(row: dict) -> str:
 def _claims() -> dict[str, list[dict]]:
     found = {slug: published(slug) for slug in paths.notebooks()}
     return {slug: rows for slug, rows in found.items() if rows}
+
+
+def times() -> str:
+    """Return how long runs take, with memory and disk, on the machines where `python -m benchmarks` has measured it."""
+    lines = []
+    for file in sorted((paths.home() / "benchmarks" / "results").glob("*.json")):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        found = {name: case.get("measured") for name, case in record["cases"].items()}
+        if record["quick"] or not all(found.get(name) for name in TIMED):
+            continue
+        stamp = record["stamp"]
+        told = "; ".join(f"{words} {found[name]}" for name, words in TIMED.items())
+        lines.append(f"- {stamp['cpu']}, {stamp['cores']} cores, {stamp['memory_gib']} GiB: {told}.")
+    return "\n".join([*lines, "- Linux and macOS; Windows through WSL."])
 
 
 def _counted(rows: list[dict]) -> str:
