@@ -86,6 +86,24 @@ def test_every_declared_figure_and_claim_appears(slug):
     assert set(re.findall(r'claims\.(?:judge|not_tested)\(\s*"([^"]+)"', text)) == set(paper.CLAIMS)
 
 
+@pytest.mark.parametrize("slug", PAPERS)
+def test_what_the_paper_says_or_draws_is_linked_to_it(slug):
+    """In the section that judges a statement of the paper, or draws one of its figures, the paper's place is named."""
+    paper, cells = importlib.import_module(f"polysemanticity.papers.{slug}"), read(slug).cells
+    page = re.search(r"https://arxiv\.org/abs/[0-9.]+", cells[0].source)[0]
+    sections, asked = [""], 0
+    for cell in cells:
+        sections += [""] if cell.cell_type == "markdown" and cell.source.startswith("#") else []
+        sections[-1] += f"{cell.source}\n"
+    for section in sections:
+        judged = re.findall(r'claims\.(?:judge|not_tested)\(\s*"([^"]+)"', section)
+        drawn = re.findall(r"plots\.show\(figures\.fig[S\d]\w+,", section)
+        if drawn or any(paper.CLAIMS[name].whose in ("printed", "implied") for name in judged):
+            asked += 1
+            assert re.search(rf"^\*In the paper: \[[^\]]+\]\({re.escape(page)}\)\.\*$", section, re.M), section[:100]
+    assert asked >= 6
+
+
 def lines_of(source):
     return sum(bool(line.strip()) for line in source.splitlines())
 
