@@ -14,6 +14,7 @@ import pytest
 
 from polysemanticity.base import config, paths, runtime
 from polysemanticity.engine import execute, run
+from polysemanticity.pages import hosting
 
 NOTEBOOKS, PAPERS = paths.notebooks(), paths.papers()
 GUIDES = [slug for slug in NOTEBOOKS if slug not in PAPERS]
@@ -49,7 +50,7 @@ def test_source_has_no_outputs_and_the_agreed_shape(slug):
 
 @pytest.mark.parametrize("slug", PAPERS)
 def test_a_papers_notebook_takes_parameters(slug):
-    code = [cell for cell in read(slug).cells if cell.cell_type == "code"]
+    code = [cell for cell in read(slug).cells if cell.cell_type == "code" and cell.id != hosting.CELL]
     assert [cell.source for cell in code if "parameters" in cell.metadata.get("tags", [])] == [PARAMETERS]
     assert code[2].source.startswith("run = runtime.start(")
     assert execute.parameters_problem(read(slug)) is None
