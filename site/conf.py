@@ -17,6 +17,7 @@ nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
 nb_output_stderr = "remove"
 nb_ipywidgets_js = {}
+myst_heading_anchors = 3  # pages link to sections of notebooks
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "attrs_inline", "deflist"]
 smartquotes = False
 

@@ -14,6 +14,7 @@ import pytest
 
 from polysemanticity.base import config, paths, runtime
 from polysemanticity.engine import execute, run
+from polysemanticity.pages import hosting
 
 NOTEBOOKS, PAPERS = paths.notebooks(), paths.papers()
 GUIDES = [slug for slug in NOTEBOOKS if slug not in PAPERS]
@@ -49,7 +50,7 @@ def test_source_has_no_outputs_and_the_agreed_shape(slug):
 
 @pytest.mark.parametrize("slug", PAPERS)
 def test_a_papers_notebook_takes_parameters(slug):
-    code = [cell for cell in read(slug).cells if cell.cell_type == "code"]
+    code = [cell for cell in read(slug).cells if cell.cell_type == "code" and cell.id != hosting.CELL]
     assert [cell.source for cell in code if "parameters" in cell.metadata.get("tags", [])] == [PARAMETERS]
     assert code[2].source.startswith("run = runtime.start(")
     assert execute.parameters_problem(read(slug)) is None
@@ -84,6 +85,24 @@ def test_every_declared_figure_and_claim_appears(slug):
     text = "\n".join(code_of(slug))
     assert set(re.findall(r"plots\.show\(figures\.(\w+),", text)) == set(paper.FIGURES)
     assert set(re.findall(r'claims\.(?:judge|not_tested)\(\s*"([^"]+)"', text)) == set(paper.CLAIMS)
+
+
+@pytest.mark.parametrize("slug", PAPERS)
+def test_what_the_paper_says_or_draws_is_linked_to_it(slug):
+    """In the section that judges a statement of the paper, or draws one of its figures, the paper's place is named."""
+    paper, cells = importlib.import_module(f"polysemanticity.papers.{slug}"), read(slug).cells
+    page = re.search(r"https://arxiv\.org/abs/[0-9.]+", cells[0].source)[0]
+    sections, asked = [""], 0
+    for cell in cells:
+        sections += [""] if cell.cell_type == "markdown" and cell.source.startswith("#") else []
+        sections[-1] += f"{cell.source}\n"
+    for section in sections:
+        judged = re.findall(r'claims\.(?:judge|not_tested)\(\s*"([^"]+)"', section)
+        drawn = re.findall(r"plots\.show\(figures\.fig[S\d]\w+,", section)
+        if drawn or any(paper.CLAIMS[name].whose in ("printed", "implied") for name in judged):
+            asked += 1
+            assert re.search(rf"^\*In the paper: \[[^\]]+\]\({re.escape(page)}\)\.\*$", section, re.M), section[:100]
+    assert asked >= 6
 
 
 def lines_of(source):

@@ -32,7 +32,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from polysemanticity.base import codedigest, config, paths, runtime
+from polysemanticity.base import codedigest, config, origins, paths, runtime
 from polysemanticity.base.checks import check
 
 CANVASES = {"png": FigureCanvasAgg, "pdf": FigureCanvasPdf}
@@ -456,7 +456,7 @@ def save(fig: Figure, name: str, context: runtime.Run, table: pd.DataFrame) -> N
 
 
 def _write(name: str, context: runtime.Run, picture: Picture, text: str, drawing: str) -> None:
-    about = provenance(name, context) | {"drawing": drawing}
+    about = provenance(name, context, "paper" in set(read(io.StringIO(text))["what"])) | {"drawing": drawing}
     folder = paths.figures(context.slug)
     paths.write_atomically(folder / f"{name}.png", picture.png)
     paths.write_atomically(folder / f"{name}.pdf", picture.pdf)
@@ -495,14 +495,27 @@ def _in_few_colours(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def provenance(name: str, context: runtime.Run) -> dict:
-    """Return what a figure was made from: paper, profile, settings, seed, device and the versions of the packages."""
+def provenance(name: str, context: runtime.Run, quotes: bool = False) -> dict:
+    """Return what a figure was made from: the settings, code, data and weights that go into its table, and versions.
+
+    Whose settings these are, and which code, the paper's notebook says (`base.origins`); all settings where it shows no
+    such figure. With `quotes` also where numbers of the paper stand, as the claims of the figure say.
+    """
+    origin = origins.of(context.slug).get(name, origins.Origin(None, ()))
+    code, reached = codedigest.of(origin.functions)
+    read = {f"{worker[1]}: {kind}": value for worker in sorted(reached & set(context.inputs))
+            for kind, value in sorted(context.inputs[worker])}  # fmt: skip
+    sources = {key: claim.source for key, claim in sorted(context.claims.items()) if quotes and claim.figure == name}
     return {
         "figure": name,
         "alt": context.figures[name],
         "slug": context.slug,
         "profile": context.label,
-        "settings": config.values(context.cfg),
+        "settings": config.values(context.cfg, origin.families),
+        "made by": [f"{module.rpartition('.')[2]}.{function}" for module, function in origin.functions],
+        "code": code if origin.functions else "",
+        "read": read,
+        "sources": sources,
         "seed": context.seed,
         "device": context.device,
         "versions": runtime.versions(),

@@ -10,7 +10,7 @@ inside strings are not seen.
 import ast
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -32,14 +32,28 @@ def digest(function: Callable) -> str:
 
     Computed once a process, so that it describes the code that was loaded, not what the files hold later.
     """
-    text = "\n".join(f"{module}.{name}: {code}" for (module, name), code in sorted(_reached(function).items()))
+    return _digest(_reached(function.__module__, function.__name__))
+
+
+def of(places: Iterable[tuple[str, str]]) -> tuple[str, set[tuple[str, str]]]:
+    """Return a digest, as `digest` does, of the code that some names (module, name) can reach, and all that it is."""
+    reached = {}
+    for place in places:
+        reached |= _reached(*place)
+    return _digest(reached), set(reached)
+
+
+def _digest(reached: dict[tuple[str, str], str]) -> str:
+    text = "\n".join(f"{module}.{name}: {code}" for (module, name), code in sorted(reached.items()))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def reaches(function: Callable, module: str, name: str | None = None) -> bool:
     """Whether a function can reach a name of a module of the package (`networks.train`, `fit`), or any of its names."""
     whole = f"{PACKAGE}.{module}"
-    return any(place == whole and name in (None, found) for place, found in _reached(function))
+    return any(
+        place == whole and name in (None, found) for place, found in _reached(function.__module__, function.__name__)
+    )
 
 
 def reads(function: Callable, argument: str) -> bool:
@@ -50,10 +64,10 @@ def reads(function: Callable, argument: str) -> bool:
 
 
 @cache
-def _reached(function: Callable) -> dict[tuple[str, str], str]:
-    """The code of every (module, name) that a function can reach, itself included."""
+def _reached(module: str, name: str) -> dict[tuple[str, str], str]:
+    """The code of every (module, name) that a name of a module can reach, itself included."""
     reached: dict[tuple[str, str], str] = {}
-    open_ends = [(function.__module__, function.__name__)]
+    open_ends = [(module, name)]
     while open_ends:
         module, name = place = open_ends.pop()
         if place in reached:

@@ -9,7 +9,7 @@ import difflib
 import json
 import math
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 
 PROFILES = ("smoke", "default", "paper")
@@ -131,9 +131,12 @@ def rows(cfg, defaults) -> list[tuple[str, object, object, str]]:
     return [(name, value, usual[name], field.metadata.get("help", "")) for name, field, _, value in _fields(cfg)]
 
 
-def values(cfg) -> dict[str, object]:
-    """Return every setting by its full name."""
-    return {name: value for name, _, _, value in _fields(cfg)}
+def values(cfg, families: Set[str] | None = None) -> dict[str, object]:
+    """Return every setting by its full name: with `families` those of some, and those that belong to none."""
+    every = {name: value for name, _, _, value in _fields(cfg)}
+    return {
+        name: value for name, value in every.items() if families is None or name.rpartition(".")[0] in {"", *families}
+    }
 
 
 def _fields(cfg, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field, object, object]]:

@@ -40,6 +40,7 @@ class Run:
     figures: Mapping = field(default_factory=dict)  # name -> alt text of every figure that the notebook writes
     claims: dict = field(default_factory=dict)  # id -> the claim, with its rule, of every row that the notebook judges
     rows: dict = field(default_factory=dict)  # id -> the row of every claim that was judged so far
+    inputs: dict = field(default_factory=dict)  # (module, worker) -> the fingerprints of the data and weights it read
     auto: bool = False  # whether nobody asked for the device: then what gains nothing by it is computed on the CPU
 
     @property

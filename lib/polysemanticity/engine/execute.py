@@ -28,6 +28,7 @@ LAUNCH = (  # a kernel watches its parent only once it is up, which can take sec
     "processes.end_with_parent(int(os.environ.get('JPY_PARENT_PID', os.getppid())));"
     "from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
 )
+FOLDS = ("outputs_hidden", "source_hidden")  # what JupyterLab folds of a cell
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -88,7 +89,7 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         key: notebook.metadata[key] for key in ("kernelspec", "language_info") if key in notebook.metadata
     }
     for cell in notebook.cells:
-        folded = {"source_hidden": True} if cell.metadata.get("jupyter", {}).get("source_hidden") else {}
+        folded = {key: True for key in FOLDS if cell.metadata.get("jupyter", {}).get(key)}
         cell.metadata = {key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)}
         cell.metadata |= {"jupyter": folded} if folded else {}
         if "injected-parameters" in cell.metadata.get("tags", []):

@@ -31,6 +31,7 @@ from polysemanticity.engine import cluster, cores, placement, processes, store
 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
 
 MOST_LOCKS = 500  # that one process holds at once: each is an open file
+FINGERPRINTS = {"content": "data", "stored": "weights"}  # settings of a worker that identify what it reads
 POLL = 0.5  # seconds between two looks at what other runs are computing
 
 
@@ -112,6 +113,9 @@ class _Task:
 def _tasks(worker: Callable, configs: Sequence[Mapping], seeds: Sequence[int], context: runtime.Run) -> list[_Task]:
     check(len(configs) > 0, "configs", configs, "at least one configuration")
     check(len(seeds) > 0, "seeds", seeds, "at least one seed")
+    read = {(kind, config[key]) for key, kind in FINGERPRINTS.items() for config in configs if config.get(key)}
+    if read:
+        context.inputs.setdefault((worker.__module__, worker.__name__), set()).update(read)
     return [_Task(worker, dict(config), int(seed), context) for config in configs for seed in seeds]
 
 
