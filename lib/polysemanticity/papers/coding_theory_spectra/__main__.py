@@ -45,15 +45,17 @@ def _train_and_store(recipe: learnt_vaes.Recipe, rate: float, seed: int, options
     begun = time.process_time()
     place, name = paths.cache() / "learnt_vaes", learnt_vaes.name(rate, seed)
     networks, history = learnt_vaes.learn(recipe, rate, seed, learnt, checkpoints=place, label=name)
-    mean = resnet_vae.prepare(learnt[: learnt_vaes.JUDGED], recipe.image_size).mean(0)
+    some = learnt[: learnt_vaes.JUDGED]
+    mean = resnet_vae.prepare(some, recipe.image_size).mean(0)
+    on_learnt, on_held = (learnt_vaes.reconstructed(networks.renormed, part, mean) for part in (some, held))
     record = {
         "dropout": rate,
         "seed": seed,
         "loss in training [nats per patch]": float(history.loss[-1] / recipe.batch_size),
-        learnt_vaes.LEARNT: learnt_vaes.mean_loss(networks.renormed, learnt[: learnt_vaes.JUDGED]),
-        "R2 learnt": learnt_vaes.reconstructed_r2(networks.renormed, learnt[: learnt_vaes.JUDGED], mean),
-        "R2 held out": learnt_vaes.reconstructed_r2(networks.renormed, held, mean),
-        "R2 held out, batch norm as trained": learnt_vaes.reconstructed_r2(networks.trained, held, mean),
+        learnt_vaes.LEARNT: on_learnt.loss,
+        "R2 learnt": on_learnt.r2,
+        "R2 held out": on_held.r2,
+        "R2 held out, batch norm as trained": learnt_vaes.reconstructed(networks.trained, held, mean).r2,
         "R2 held out, each patch in its mean colour": probing.mean_colour_r2(
             resnet_vae.prepare(held, recipe.image_size), mean
         ),

@@ -310,7 +310,8 @@ def vae(
     if stored == "retrained":
         seen = images(source, folder, n_train, n_probe, 32 if source == "cifar10" else image_size, scale, seed)
         nets, _ = learnt_vaes.learn(recipe, dropout, seed, seen.train, device)
-        learnt = learnt_vaes.mean_loss(nets.renormed, seen.train[:TESTED])
+        own = seen.train[:TESTED]
+        learnt = learnt_vaes.reconstructed(nets.renormed, own, resnet_vae.prepare(own, image_size).mean(0)).loss
     else:
         seen = images(source, folder, 0, n_probe, image_size, scale, seed)
         number = learnt_vaes.SEEDS[seed - first_seed]
@@ -323,6 +324,8 @@ def vae(
         start = learnt_vaes.build(recipe, dropout, number, device)
         ways["untrained_"] = resnet_vae.renormalised(start, seen.probe), "eval"
     units = min(erasing.UNITS, 8 * round(64 * width), hidden, latent)  # of the narrowest layer
+    held = resnet_vae.prepare(seen.probe, image_size)
+    told = erasing.components(seen.probe)
     rows: dict[str, dict] = {}
     for place in range(0, len(LAYERS), layers_at_once):
         layers = LAYERS[place : place + layers_at_once]
@@ -335,22 +338,22 @@ def vae(
                 path = dot_path(on_dot[layer].flatten(1), dot.angles, n_projections, seed)
                 if way == "":
                     draws = streams.rng(seed, "erasures")
-                    told = erasing.survival(on_images[layer].flatten(1), seen.probe, draws, units)
-                    rows[layer] = {**_spectra(layer, on_images[layer], sizes, seen.picture), **path, **told}
+                    left = erasing.survival(on_images[layer].flatten(1), told, draws, units)
+                    rows[layer] = {**_spectra(layer, on_images[layer], sizes, seen.picture), **path, **left}
                     continue
                 flat = on_images[layer].flatten(1)
                 exponent = np.nan if probing.is_dead(flat) else _exponent(spectra.covariance_spectrum(flat))[1]
                 control = {"exponent": exponent, "roughness": path["roughness"], "r2": path["r2"]}
                 rows[layer] |= {way + key: value for key, value in control.items()}
-    held = resnet_vae.prepare(seen.probe, image_size)
+    as_trained, anew = (learnt_vaes.reconstructed(net, seen.probe, held.mean(0)) for net in nets)
     with torch.no_grad():
         output = nets.renormed(held[:8].to(device)).pixels.cpu()
     return {
         **{key: np.array([rows[layer][key] for layer in LAYERS]) for key in rows[LAYERS[0]]},
-        "loss": learnt_vaes.mean_loss(nets.renormed, seen.probe),
-        "eval_loss": learnt_vaes.mean_loss(nets.trained, seen.probe),
-        "pixel_r2": learnt_vaes.reconstructed_r2(nets.renormed, seen.probe, held.mean(0)),
-        "eval_pixel_r2": learnt_vaes.reconstructed_r2(nets.trained, seen.probe, held.mean(0)),
+        "loss": anew.loss,
+        "eval_loss": as_trained.loss,
+        "pixel_r2": anew.r2,
+        "eval_pixel_r2": as_trained.r2,
         "colour_r2": probing.mean_colour_r2(held, held.mean(0)),
         "principal_r2": probing.principal_r2(held[::2], held[1::2], COMPONENTS),
         "train_loss": learnt,
