@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import inf
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ NOT_BLIND = (
     "the recipe was chosen on photographs kept for that, by the loss alone; earlier networks, which had learnt less "
     "than each patch's mean colour, had been measured in eval mode and float32, "
     "and an audit of them was read; the number of networks was cut from five to four of each rate, for time, when one "
-    "of them had been looked at"
+    "of them had been looked at, and the fifth was added when the four had been judged"
 )
 PROBED = (
     "Batch norm's statistics are taken anew without dropout and activity is measured in float64; eval mode and train "
@@ -245,6 +246,7 @@ def networks(settings: Settings, seed: int) -> list[dict]:
         stored = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
     common = {
         "stored": stored,
+        "place": "",
         "first_seed": seeds(settings, seed)[0],
         "content": fingerprint_here({"source": settings.source, "folder": settings.folder}),
         **{name: getattr(settings, name) for name in ("source", "folder", "sizes", "precision", "n_frames")},
@@ -293,14 +295,15 @@ def images(source: str, folder: str, n_train: int, n_probe: int, size: int, scal
 
 
 def vae(
-    *, seed, device, dropout, stored, first_seed, content, source, folder, sizes, precision, n_frames, n_projections,
-    layers_at_once, width, hidden, latent, image_size, scale, stem_stride, n_train, n_steps, n_first, batch_size, lr,
-    schedule, kl_weight, noise,
+    *, seed, device, dropout, stored, place, first_seed, content, source, folder, sizes, precision, n_frames,
+    n_projections, layers_at_once, width, hidden, latent, image_size, scale, stem_stride, n_train, n_steps, n_first,
+    batch_size, lr, schedule, kl_weight, noise,
 ) -> dict:  # fmt: skip
     """Open or train one VAE and return its spectra, exponents, dot projections and losses; the first axis is LAYERS.
 
     What a name without a prefix holds was measured with batch norm's statistics taken anew, without dropout;
-    `eval_…` with those of training, `train_…` in train mode, `untrained_…` before any training.
+    `eval_…` with those of training, `train_…` in train mode, `untrained_…` before any training. place: the folder of
+    stored networks, empty for this checkout's.
     """
     recipe = learnt_vaes.Recipe(
         width, hidden, latent, image_size, scale, stem_stride, n_train, n_steps, n_first, batch_size, lr, schedule,
@@ -314,9 +317,9 @@ def vae(
         learnt = learnt_vaes.reconstructed(nets.renormed, own, resnet_vae.prepare(own, image_size).mean(0)).loss
     else:
         seen = images(source, folder, 0, n_probe, image_size, scale, seed)
-        number = learnt_vaes.SEEDS[seed - first_seed]
-        nets = learnt_vaes.stored(dropout, number, device)
-        learnt = learnt_vaes.listed()["networks"][learnt_vaes.name(dropout, number)][learnt_vaes.LEARNT]
+        number, folder_of = learnt_vaes.SEEDS[0] + seed - first_seed, Path(place) if place else learnt_vaes.folder()
+        nets = learnt_vaes.stored(dropout, number, device, folder_of)
+        learnt = learnt_vaes.listed(folder_of)["networks"][learnt_vaes.name(dropout, number)][learnt_vaes.LEARNT]
     dot = stimuli.moving_dot(n_frames)
     frames = resnet_vae.prepare(torch.from_numpy(dot.frames).float()[:, None].expand(-1, 3, -1, -1), image_size)
     ways = {"": (nets.renormed, "eval"), "eval_": (nets.trained, "eval"), "train_": (nets.trained, "train")}
@@ -327,8 +330,8 @@ def vae(
     held = resnet_vae.prepare(seen.probe, image_size)
     told = erasing.components(seen.probe)
     rows: dict[str, dict] = {}
-    for place in range(0, len(LAYERS), layers_at_once):
-        layers = LAYERS[place : place + layers_at_once]
+    for first in range(0, len(LAYERS), layers_at_once):
+        layers = LAYERS[first : first + layers_at_once]
         for way, (net, mode) in ways.items():
             net = copy.deepcopy(net).to(getattr(torch, precision))
             pixels = seen.probe if way == "" else seen.probe[: sizes[-2]]
@@ -895,13 +898,24 @@ def networks_of(nets: Results, rate: float | None = None) -> str:
     """What the networks are, in a line, and how well they reconstruct."""
     settings, rates, r2 = nets.configs[0], nets.setting("dropout"), nets.array("pixel_r2").mean(1)
     shown = [place for place in range(len(rates)) if rate in (None, rates[place])]
-    own = "400 photographs" if settings["stored"] != "retrained" else settings["source"]
+    own = settings["source"]
+    if settings["stored"] != "retrained":
+        own = f"{learnt_vaes.listed()['photographs']['learnt from']['number']} photographs"
     learnt = ", ".join(f"{r2[k]:.2f} at p = {rates[k]:g}" for k in shown)
     return (
         f"{len(shown) * n_seeds(nets)} ResNet-VAEs, {settings['width']:g} of ResNet18's channels, "
         f"{settings['n_steps']} steps of {settings['batch_size']} on {settings['n_train']} patches of {own} of "
         f"{settings['image_size']} pixels; held-out pixel R² {learnt}, of mean colours "
         f"{nets.array('colour_r2').mean():.2f}"
+    )
+
+
+def trained(nets: Results) -> str:
+    """For how long the networks were trained, and from which step on with dropout: a sentence."""
+    settings = nets.configs[0]
+    return (
+        f"There were {n_seeds(nets)} for each rate; dropout began after {settings['n_first']:,} of "
+        f"{settings['n_steps']:,} steps."
     )
 
 
