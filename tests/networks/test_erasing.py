@@ -13,16 +13,17 @@ def test_a_repeated_code_survives_and_one_without_repetition_keeps_half():
     scores = images @ torch.linalg.svd(images[::2] - images[::2].mean(0), full_matrices=False)[2][:16].T
     repeated = scores.repeat(1, 8) + 0.01 * torch.from_numpy(rng.standard_normal((800, 128)))
     once = torch.cat([scores, torch.from_numpy(rng.standard_normal((800, 112)))], 1)  # the rest tells nothing
-    found = [erasing.survival(code, images, np.random.default_rng(1)) for code in (repeated, once)]
+    target = erasing.components(images)
+    found = [erasing.survival(code, target, np.random.default_rng(1)) for code in (repeated, once)]
     assert found[0]["told"] > 0.99 and found[0]["survives"] > 0.98 > found[0]["survives_unaware"]
     assert found[1]["told"] > 0.98 and found[1]["survives"] == pytest.approx(0.5, abs=0.15)
     assert found[0]["kept_exponent"] > found[1]["kept_exponent"] + 1
 
 
 def test_a_dead_layer_tells_nothing_and_what_is_too_small_is_refused():
-    images = torch.rand(600, 20)
-    assert np.isnan(list(erasing.survival(torch.ones(600, 128), images, np.random.default_rng(0)).values())).all()
+    target = erasing.components(torch.rand(600, 20))
+    assert np.isnan(list(erasing.survival(torch.ones(600, 128), target, np.random.default_rng(0)).values())).all()
     with pytest.raises(ValueError, match="units of the layer = 12"):
-        erasing.survival(torch.rand(600, 12), images, np.random.default_rng(0))
+        erasing.survival(torch.rand(600, 12), target, np.random.default_rng(0))
     with pytest.raises(ValueError, match="rows"):
-        erasing.survival(torch.rand(100, 128), images[:100], np.random.default_rng(0))
+        erasing.survival(torch.rand(100, 128), target[:100], np.random.default_rng(0))

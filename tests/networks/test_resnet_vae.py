@@ -281,3 +281,22 @@ def test_cuda_agrees_with_the_cpu():
     noise = [streams.generator(0, "noise", "cuda") for _ in range(2)]
     one, two = (next(resnet_vae.activations(model, [x], ["stem"], mode="dropout", noise=n))["stem"] for n in noise)
     assert torch.equal(one, two)
+
+
+def test_double_precision_activity_is_that_of_torchs_own_convolutions_and_ends_at_the_deepest_layer():
+    model = small().double().eval()
+    x, seen = images(5).double(), {}
+    layers = ("stem", "layer1", "layer4", "fc2")
+    for layer in layers:
+        keep = lambda module, inputs, output, layer=layer: seen.setdefault(layer, output.clone())  # noqa: E731
+        dict(model.named_modules())[resnet_vae.PROBES[layer]].register_forward_hook(keep)
+    reached = []
+    model.conv8.register_forward_hook(lambda *_: reached.append(True))
+    found = next(resnet_vae.activations(model, [x], layers[::-1]))
+    assert not reached
+    seen.clear()
+    with torch.no_grad():
+        model(x)
+    assert reached
+    for layer in layers:
+        torch.testing.assert_close(found[layer], seen[layer], rtol=1e-12, atol=1e-13)

@@ -16,13 +16,24 @@ DRAWS = 8  # random choices of units and of those erased
 RANKS = (3, 32)  # that the exponent of the units is fitted to
 
 
+def components(images: Float[Tensor, "n ..."]) -> Float[np.ndarray, "n components"]:
+    """Return the first TOLD principal components of images, each of variance 1, found and scaled on every other one."""
+    flat = images.flatten(1).double()
+    centred = flat - flat[::2].mean(0)
+    scores = (centred @ probing.principal_directions(centred[::2], TOLD)).cpu().numpy()
+    return scores / scores[::2].std(0)
+
+
 def survival(
-    activity: Float[Tensor, "n units"], images: Float[Tensor, "n ..."], rng: np.random.Generator, units: int = UNITS
+    activity: Float[Tensor, "n units"],
+    target: Float[np.ndarray, "n components"],
+    rng: np.random.Generator,
+    units: int = UNITS,
 ) -> dict[str, float]:
     """Return what `units` random units tell of images, and the share of it that survives when half of them are erased.
 
-    The first TOLD principal components of the images, each scaled to variance 1, are read off by ridge regression,
-    fitted on every other row and judged on the rest. `told`: held-out R^2 from all these units. `survives`: that of a
+    target: the `components` of the images. They are read off by ridge regression, fitted on every other row and judged
+    on the rest. `told`: held-out R^2 from all these units. `survives`: that of a
     reader fitted to the units that are left, which knows what is gone, ÷ told. `survives_unaware`: that of the reader
     of all units, with those that are gone at their mean, ÷ told. `kept_exponent` and `kept_rank`: the exponent of the
     units' spectrum on ranks 3 to 32, as fitted (NaN below 128 units), and its effective rank. Means over DRAWS; all are
@@ -32,19 +43,11 @@ def survival(
     names = ("told", "survives", "survives_unaware", "kept_exponent", "kept_rank")
     check(activity.shape[1] >= units, "units of the layer", activity.shape[1], f"at least {units}")
     check(
-        len(activity) == len(images) >= units, "rows", (len(activity), len(images)), f"as many images, {units} or more"
+        len(activity) == len(target) >= units, "rows", (len(activity), len(target)), f"as many images, {units} or more"
     )
     if probing.is_dead(activity):
         return dict.fromkeys(names, np.nan)
-    target = _components(images.flatten(1).double().cpu().numpy())
     return dict(zip(names, np.mean([_one(activity, target, units, rng) for _ in range(DRAWS)], 0), strict=True))
-
-
-def _components(flat: np.ndarray) -> np.ndarray:
-    """The first TOLD principal components of rows, found and scaled on every other row."""
-    centred = flat - flat[::2].mean(0)
-    scores = centred @ np.linalg.svd(centred[::2], full_matrices=False)[2][:TOLD].T
-    return scores / scores[::2].std(0)
 
 
 def _one(activity: Tensor, target: np.ndarray, units: int, rng: np.random.Generator) -> tuple[float, ...]:

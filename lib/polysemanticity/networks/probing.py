@@ -21,8 +21,10 @@ def relative_variation(activity: Num[Tensor, "samples units"]) -> float:
     """
     check(activity.ndim == 2 and len(activity) >= 2, "activity", tuple(activity.shape), "[samples, units], 2 or more")
     wide = activity.double()
-    size = float(wide.square().mean().sqrt())
-    return float((wide - wide.mean(0)).square().mean().sqrt()) / size if size > 0 else 0.0
+    mean = wide.mean(0)
+    variance = float((wide - mean).square().mean())
+    size = variance + float(mean.square().mean())
+    return (variance / size) ** 0.5 if size > 0 else 0.0
 
 
 def is_dead(activity: Num[Tensor, "samples units"]) -> bool:
@@ -41,11 +43,24 @@ def pixel_r2(output: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."], mea
 def principal_r2(learnt: Float[Tensor, "n ..."], target: Float[Tensor, "n ..."], n_components: int) -> float:
     """Return the pixel R^2 of a reconstruction from the first principal components of other images."""
     seen, held = learnt.flatten(1).double(), target.flatten(1).double()
-    check(1 <= n_components <= min(seen.shape), "n_components", n_components, f"1 to {min(seen.shape)}")
     mean = seen.mean(0)
-    # eigenvalue problems are the host's: a card is slower at them
-    basis = torch.linalg.svd((seen - mean).cpu(), full_matrices=False)[2][:n_components].T.to(seen.device)
+    basis = principal_directions(seen - mean, n_components)
     return pixel_r2((held - mean) @ basis @ basis.T + mean, held, mean)
+
+
+def principal_directions(centred: Float[Tensor, "n units"], n_directions: int) -> Float[Tensor, "units directions"]:
+    """Return the first principal directions of rows without a mean, each of length 1, in float64 on their device.
+
+    Of n rows there are at most n - 1 that mean anything: where there are fewer rows than units they come from the
+    inner products of rows. Raises ValueError for more directions than rows or units.
+    """
+    rows, most = centred.double(), min(centred.shape)
+    check(1 <= n_directions <= most, "n_directions", n_directions, f"1 to {most}")
+    wide = len(rows) < rows.shape[1]
+    square = rows @ rows.T if wide else rows.T @ rows
+    # eigenvalue problems are the host's: a card is slower at them
+    vectors = torch.linalg.eigh(square.cpu()).eigenvectors.to(rows.device)[:, -n_directions:].flip(1)
+    return torch.nn.functional.normalize(rows.T @ vectors, dim=0) if wide else vectors
 
 
 def mean_colour_r2(target: Float[Tensor, "n 3 size size"], mean: Float[Tensor, "..."]) -> float:

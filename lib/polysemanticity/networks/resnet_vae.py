@@ -36,6 +36,7 @@ PROBES = {
 }
 LAYERS = tuple(PROBES)
 MODES = ("eval", "dropout", "train")
+PRODUCT = 2**19  # numbers of the larger matrix in a product that stands for a convolution
 
 
 class VAEOutput(NamedTuple):
@@ -287,26 +288,61 @@ def activations(
     In float64 where the network computes in it (batches must be of its type), else in float32.
 
     A layer is a name in `model.probes` (for ResNetVAE: `LAYERS`) or any module's dotted name; one batch is held at a
-    time. `mode` is that of `in_mode`. Modes other than `eval` draw from `noise`, a generator on the model's device,
-    which moves on: two passes with one generator have independent masks. A batch that is too large for the device is
-    halved in mode eval (`networks.memory`).
+    time. Probes stand in the order of depth and act once in a pass, which ends at the deepest where only these are
+    asked for. `mode` is that of `in_mode`. Modes other than `eval` draw from `noise`, a generator on the model's
+    device, which moves on: two passes with one generator have independent masks. A batch that is too large for the
+    device is halved in mode eval (`networks.memory`).
     Raises ValueError for an unknown layer or mode, and for noise that is missing or has no use.
     """
     check(mode in MODES, "mode", mode, "one of " + ", ".join(MODES))
     check((mode == "eval") == (noise is None), "noise", noise, "None in mode eval, else a torch.Generator")
     modules = {layer: _module(model, layer) for layer in layers}
-    return _activations(model, batches, modules, mode, noise)
+    depth = {layer: place for place, layer in enumerate(getattr(model, "probes", {}))}
+    deepest = max(layers, key=depth.__getitem__) if layers and set(layers) <= set(depth) else None
+    return _activations(model, batches, modules, deepest, mode, noise)
 
 
-def _activations(model, batches, modules, mode, noise):
+class _Enough(Exception):
+    """All layers that are asked for have been seen: what comes behind them is not computed."""
+
+
+class _Products(torch.overrides.TorchFunctionMode):
+    """Convolutions in float64 on a CPU as products of matrices that fit a cache: torch's own take twice as long."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is F.conv2d and len(args) == 7 and not kwargs:
+            x, weight, bias, stride, padding, dilation, groups = args
+            plain = x.ndim == 4 and bias is None and dilation == (1, 1) and groups == 1 and isinstance(padding, tuple)
+            if plain and x.dtype == torch.float64 and x.device.type == "cpu":
+                return _convolved(x, weight, stride, padding)
+        return function(*args, **kwargs)
+
+
+def _convolved(x: Tensor, weight: Tensor, stride: tuple[int, int], padding: tuple[int, int]) -> Tensor:
+    (rows, columns), width = weight.shape[2:], weight[0].numel()
+    positions = ((x.shape[2] + 2 * padding[0] - rows) // stride[0] + 1) * (x.shape[3] // stride[1] + 1)
+    parts = []
+    for part in F.pad(x, (padding[1], padding[1], padding[0], padding[0])).split(max(PRODUCT // width // positions, 1)):
+        seen = part.unfold(2, rows, stride[0]).unfold(3, columns, stride[1]).permute(1, 4, 5, 0, 2, 3)
+        product = weight.flatten(1) @ seen.reshape(width, -1)
+        parts.append(product.view(len(weight), *seen.shape[3:]).transpose(0, 1))
+    return torch.cat(parts)
+
+
+def _activations(model, batches, modules, deepest, mode, noise):
     device = next(model.parameters()).device
+
+    def end(module, inputs, output):
+        raise _Enough
 
     def seen_in(batch: Tensor) -> dict[str, Tensor]:
         seen: dict[str, Tensor] = {}
         hooks = [module.register_forward_hook(_keep(seen, layer)) for layer, module in modules.items()]
+        hooks += [modules[deepest].register_forward_hook(end)] if deepest else []
         source = contextlib.nullcontext() if noise is None else streams.drawing_from(noise)
         try:
-            with torch.no_grad(), in_mode(model, mode), source:
+            with contextlib.suppress(_Enough), torch.no_grad(), in_mode(model, mode), source, _Products():
                 model(batch.to(device))
         finally:
             for hook in hooks:

@@ -47,18 +47,19 @@ def stieltjes(
     height = np.full(z.shape, 8 * (np.abs(z).max() + values @ sizes / n))
     v = -1 / (z.real + 1j * height)
     while np.any(height > z.imag):
-        height = np.maximum(height / 3, z.imag)
-        v = _newton(v, z.real + 1j * height, values, sizes, n)
+        height = np.maximum(height / 4, z.imag)
+        there = not np.any(height > z.imag)
+        v = _newton(v, z.real + 1j * height, values, sizes, n, close=1e-7 if there else 0.1)  # a start is enough above
     return v
 
 
-def _newton(v, z, values, sizes, n):
+def _newton(v, z, values, sizes, n, close):
     for _ in range(30):
         ratio = values / (1 + np.multiply.outer(v, values))
         slope = v**-2 - (ratio**2 @ sizes) / n
         step = (z + 1 / v - (ratio @ sizes) / n) / slope
         size = np.abs(step)
-        if np.all(size < 1e-7 * np.abs(v)):
+        if np.all(size < close * np.abs(v)):
             return v + step
         longest = v.imag / 2  # stay in the upper half-plane
         v = v + step * longest / np.maximum(size, longest)

@@ -63,6 +63,8 @@ def test_the_command_trains_what_is_missing_and_its_networks_open(trained, tmp_p
     net = learnt_vaes.stored(0.4, 41, place=place)
     assert not net.trained.training and not net.renormed.training
     assert {module.p for module in net.trained.modules() if isinstance(module, torch.nn.Dropout)} == {0.4}
+    told = listed["photographs"]
+    assert told["learnt from"] == told["judged on"] and told["judged on"]["number"] == 2
     different = {
         key for key, value in net.trained.state_dict().items() if not torch.equal(value, net.renormed.state_dict()[key])
     }
@@ -125,3 +127,26 @@ def test_weights_are_rounded_and_statistics_are_not():
     assert packed["trunk.conv1.weight"].dtype == torch.float16
     assert packed["trunk.bn1.running_var"].dtype == torch.float32 == packed["anew.trunk.bn1.running_var"].dtype
     assert json.dumps(sorted(packed)).count("anew.") == sum("running" in key for key, _ in model.named_buffers())
+
+
+def test_photographs_are_told_by_their_contents_alone(pictures, tmp_path):
+    for number, file in enumerate(sorted(pictures.iterdir(), reverse=True)):
+        (tmp_path / f"other {number}.png").write_bytes(file.read_bytes())
+    found = command.photographs_in([pictures])
+    assert command.photographs_in([tmp_path]) == found
+    Image.fromarray(np.zeros((48, 40, 3), np.uint8)).save(tmp_path / "other 0.png")
+    other = command.photographs_in([tmp_path])
+    assert other["number"] == found["number"] and other["sha256"] != found["sha256"]
+
+
+def test_the_stored_networks_tell_of_their_photographs():
+    told = learnt_vaes.listed()["photographs"]
+    assert set(told) == {"learnt from", "judged on"} and told["learnt from"]["sha256"] != told["judged on"]["sha256"]
+
+
+def test_what_cannot_be_compared_is_refused(trained):
+    place = trained("weights", 0)
+    with pytest.raises(ValueError, match="seeds that have networks of all rates"):
+        command.main(["--compare", str(place), "--place", str(place)])
+    with pytest.raises(SystemExit):
+        command.main(["--place", str(place)])

@@ -1,6 +1,8 @@
 """The ResNet-VAEs: what a worker returns, falls and rises, batch norm recalibrated, and verdicts on planted results."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from polysemanticity.base import config
 from polysemanticity.base.results import Results
 from polysemanticity.networks import resnet_vae, train
 from polysemanticity.papers import coding_theory_spectra as paper
-from polysemanticity.papers.coding_theory_spectra import across_layers, learnt_vaes, vision
+from polysemanticity.papers.coding_theory_spectra import across_layers, learnt_vaes, retrained, vision
 from polysemanticity.projections import stimuli
 
 RATES, SEEDS, SIZES = (0.0, 0.2, 0.4), 3, (150, 300)
@@ -175,7 +177,7 @@ def test_an_attack_adds_more_loss_than_it_is_large_and_the_model_is_left_as_it_w
     model = train.build(resnet_vae.ResNetVAE, seed=0, width=1 / 16, image_size=16, stem_stride=1).eval()
     pixels = torch.rand(32, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     found = vision.robustness(model, pixels, 0)
-    assert found["test_loss"] == pytest.approx(learnt_vaes.mean_loss(model, pixels))
+    assert found["test_loss"] == pytest.approx(learnt_vaes.reconstructed(model, pixels, pixels.mean(0)).loss)
     assert found["test_loss"] < found["attacked_loss"] and found["noisy_loss"] != found["test_loss"]
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -207,7 +209,7 @@ def test_a_configuration_follows_the_settings(smoke):
     found = vision.networks(smoke, 0)
     assert [one["dropout"] for one in found] == list(smoke.dropouts) and found[0]["sizes"] == smoke.sizes
     assert vision.fingerprint_here(found[0]) == found[0]["content"]
-    own = ("dropout", "content", "stored", "first_seed")
+    own = ("dropout", "content", "stored", "place", "first_seed")
     for one in found:
         assert all(value == getattr(smoke, key) for key, value in one.items() if key not in own)
 
@@ -398,3 +400,24 @@ def test_a_picture_survives_its_table():
 def test_a_layer_that_does_not_move_stays_where_it_is():
     still = vision._path(np.ones((5, 3)), np.arange(5.0), "measured", "mu", 0.8)
     assert (still.filter(like="projection").to_numpy() == 0).all() and still["roughness"].isna().all()
+
+
+def test_networks_trained_anew_are_judged_by_every_row_that_rests_on_networks_alone(monkeypatch, tmp_path):
+    nets, rules = planted(exponent=2.0, depth=FALLS, steep=-1.0), vision.CLAIMS | across_layers.CLAIMS
+    here = retrained.verdicts(nets)
+    assert set(here) == set(rules) and here["CT-05a"] == "holds"
+    monkeypatch.setattr(retrained, "RECORD", str(tmp_path / retrained.RECORD))
+    assert "No networks" in retrained.in_words(nets) and set(retrained.table(nets)["trained anew"]) == {"–"}
+    found = {"seeds": [7, 8], "verdicts": here | {"CT-05a": "fails"}}
+    Path(retrained.RECORD).write_text(json.dumps(found), encoding="utf-8")
+    assert f"{len(here) - 1} of {len(here)} rows" in retrained.in_words(nets)
+    assert retrained.table(nets).set_index("row").loc["CT-05a"].tolist() == ["holds", "fails"]
+
+
+@pytest.mark.skipif(not retrained.record()["seeds"], reason="--compare has not been run on networks trained anew")
+def test_the_record_of_networks_trained_anew_names_the_rows_of_the_ledger():
+    found, rules = retrained.record(), vision.CLAIMS | across_layers.CLAIMS
+    assert set(found["verdicts"]) == set(found["measured"]) == set(rules)
+    assert not set(found["seeds"]) & set(learnt_vaes.SEEDS)
+    for name, measured in found["measured"].items():
+        assert set(measured) == rules[name].quantities

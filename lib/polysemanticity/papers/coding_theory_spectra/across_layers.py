@@ -8,9 +8,8 @@ from math import inf
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from polysemanticity import intervals
+from polysemanticity import intervals, ranks
 from polysemanticity.base.results import Results
 from polysemanticity.claims import Claim, Measured
 from polysemanticity.networks import erasing
@@ -117,13 +116,16 @@ def steep_and(nets: Results, way: str, quantity: str, depth_too: bool = False) -
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray, depth_too: bool = False) -> np.ndarray:
-    """Return Spearman's correlation of values [..., layer]; with `depth_too` the rank of depth is partialled out."""
-    both = (stats.rankdata(values, axis=-1, nan_policy="propagate") for values in (first, second))
-    a, y = (ranks - ranks.mean(-1, keepdims=True) for ranks in both)
-    if depth_too:
-        depth = np.arange(len(vision.LAYERS)) - (len(vision.LAYERS) - 1) / 2
-        a, y = (ranks - (ranks @ depth / (depth @ depth))[..., None] * depth for ranks in (a, y))
-    return (a * y).sum(-1) / np.sqrt((a**2).sum(-1) * (y**2).sum(-1))
+    """Return Spearman's correlation of values [..., layer]; with `depth_too` the rank of depth is partialled out.
+
+    NaN where a layer is dead.
+    """
+    depth = np.arange(len(vision.LAYERS)) if depth_too else None
+    alive = np.isfinite(first).all(-1) & np.isfinite(second).all(-1)
+    found = np.full(first.shape[:-1], np.nan)
+    for place in np.argwhere(alive):
+        found[tuple(place)] = ranks.rank_correlation(first[tuple(place)], second[tuple(place)], depth)
+    return found
 
 
 def steep_table(nets: Results) -> pd.DataFrame:

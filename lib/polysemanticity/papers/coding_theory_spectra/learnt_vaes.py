@@ -20,7 +20,7 @@ from polysemanticity.base.checks import check
 from polysemanticity.networks import data, probing, resnet_vae, train
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4)
-SEEDS = (41, 42, 43, 44)
+SEEDS = (41, 42, 43, 44, 45)
 CUT = 8000  # patches that are cut together
 BATCH = 256  # images that pass through a network together
 JUDGED = 2048  # patches that a trained network's losses are measured on
@@ -191,14 +191,18 @@ def patches(folders: Sequence[str | Path], n: int, recipe: Recipe, seed: int) ->
     return torch.cat([(part.pixels * 255).round().byte() for part in found])
 
 
-def mean_loss(model: resnet_vae.ResNetVAE, pixels: Tensor) -> float:
-    """Return the mean cross-entropy of images in eval mode, in nats, summed over pixels."""
-    return float(resnet_vae.vae_evaluate(model, pixels, BATCH).reconstruction.mean())
+class Reconstructed(NamedTuple):
+    """How well images are reconstructed: mean cross-entropy in nats, summed over pixels, and pixel R^2."""
+
+    loss: float
+    r2: float
 
 
 @torch.no_grad()
-def reconstructed_r2(model: resnet_vae.ResNetVAE, pixels: Tensor, mean: Tensor) -> float:
-    """Return the pixel R^2 of a network's reconstructions in eval mode, deviations taken from a mean image."""
-    parts = [resnet_vae.prepare(batch, model.image_size) for batch in pixels.split(BATCH)]
-    output = torch.cat([model(part.to(next(model.parameters()))).pixels.cpu() for part in parts])
-    return probing.pixel_r2(output, torch.cat(parts), mean)
+def reconstructed(model: resnet_vae.ResNetVAE, pixels: Tensor, mean: Tensor) -> Reconstructed:
+    """Return how well a network reconstructs images in eval mode; R^2 of deviations from a mean image."""
+    targets = [resnet_vae.prepare(batch, model.image_size) for batch in pixels.split(BATCH)]
+    outputs = [(model(target.to(next(model.parameters()))), target) for target in targets]
+    losses = [resnet_vae.vae_terms(out, target.to(out.pixels)).reconstruction.cpu() for out, target in outputs]
+    shown = torch.cat([out.pixels.cpu() for out, _ in outputs])
+    return Reconstructed(float(torch.cat(losses).mean()), probing.pixel_r2(shown, torch.cat(targets), mean))

@@ -71,7 +71,7 @@ CLAIMS: dict[str, Claim] = {
     ),
     "CT-11b": Claim(
         id="CT-11b",
-        claim="… and so does that of the MLPs' neurons",
+        claim="In a trained language model the exponent of the MLPs' neurons changes with depth",
         source=_FIGURE,
         paper="as above",
         rule=_of_network(f"{RANGE}, {NEURONS}", 0.1, inf),
@@ -134,7 +134,7 @@ CLAIMS: dict[str, Claim] = {
     ),
     "CT-11f": Claim(
         id="CT-11f",
-        claim="… and more of it than as many further neurons would",
+        claim="Projections of least energy tell more beside single neurons than as many further neurons would",
         whose="implied",
         source=f"{_FIGURE}",
         paper="projections are offered as what is to be read beside neurons",

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import inf
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ NOT_BLIND = (
     "the recipe was chosen on photographs kept for that, by the loss alone; earlier networks, which had learnt less "
     "than each patch's mean colour, had been measured in eval mode and float32, "
     "and an audit of them was read; the number of networks was cut from five to four of each rate, for time, when one "
-    "of them had been looked at"
+    "of them had been looked at, and the fifth was added when the four had been judged"
 )
 PROBED = (
     "Batch norm's statistics are taken anew without dropout and activity is measured in float64; eval mode and train "
@@ -245,6 +246,7 @@ def networks(settings: Settings, seed: int) -> list[dict]:
         stored = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()
     common = {
         "stored": stored,
+        "place": "",
         "first_seed": seeds(settings, seed)[0],
         "content": fingerprint_here({"source": settings.source, "folder": settings.folder}),
         **{name: getattr(settings, name) for name in ("source", "folder", "sizes", "precision", "n_frames")},
@@ -293,14 +295,15 @@ def images(source: str, folder: str, n_train: int, n_probe: int, size: int, scal
 
 
 def vae(
-    *, seed, device, dropout, stored, first_seed, content, source, folder, sizes, precision, n_frames, n_projections,
-    layers_at_once, width, hidden, latent, image_size, scale, stem_stride, n_train, n_steps, n_first, batch_size, lr,
-    schedule, kl_weight, noise,
+    *, seed, device, dropout, stored, place, first_seed, content, source, folder, sizes, precision, n_frames,
+    n_projections, layers_at_once, width, hidden, latent, image_size, scale, stem_stride, n_train, n_steps, n_first,
+    batch_size, lr, schedule, kl_weight, noise,
 ) -> dict:  # fmt: skip
     """Open or train one VAE and return its spectra, exponents, dot projections and losses; the first axis is LAYERS.
 
     What a name without a prefix holds was measured with batch norm's statistics taken anew, without dropout;
-    `eval_…` with those of training, `train_…` in train mode, `untrained_…` before any training.
+    `eval_…` with those of training, `train_…` in train mode, `untrained_…` before any training. place: the folder of
+    stored networks, empty for this checkout's.
     """
     recipe = learnt_vaes.Recipe(
         width, hidden, latent, image_size, scale, stem_stride, n_train, n_steps, n_first, batch_size, lr, schedule,
@@ -310,12 +313,13 @@ def vae(
     if stored == "retrained":
         seen = images(source, folder, n_train, n_probe, 32 if source == "cifar10" else image_size, scale, seed)
         nets, _ = learnt_vaes.learn(recipe, dropout, seed, seen.train, device)
-        learnt = learnt_vaes.mean_loss(nets.renormed, seen.train[:TESTED])
+        own = seen.train[:TESTED]
+        learnt = learnt_vaes.reconstructed(nets.renormed, own, resnet_vae.prepare(own, image_size).mean(0)).loss
     else:
         seen = images(source, folder, 0, n_probe, image_size, scale, seed)
-        number = learnt_vaes.SEEDS[seed - first_seed]
-        nets = learnt_vaes.stored(dropout, number, device)
-        learnt = learnt_vaes.listed()["networks"][learnt_vaes.name(dropout, number)][learnt_vaes.LEARNT]
+        number, folder_of = learnt_vaes.SEEDS[0] + seed - first_seed, Path(place) if place else learnt_vaes.folder()
+        nets = learnt_vaes.stored(dropout, number, device, folder_of)
+        learnt = learnt_vaes.listed(folder_of)["networks"][learnt_vaes.name(dropout, number)][learnt_vaes.LEARNT]
     dot = stimuli.moving_dot(n_frames)
     frames = resnet_vae.prepare(torch.from_numpy(dot.frames).float()[:, None].expand(-1, 3, -1, -1), image_size)
     ways = {"": (nets.renormed, "eval"), "eval_": (nets.trained, "eval"), "train_": (nets.trained, "train")}
@@ -323,9 +327,11 @@ def vae(
         start = learnt_vaes.build(recipe, dropout, number, device)
         ways["untrained_"] = resnet_vae.renormalised(start, seen.probe), "eval"
     units = min(erasing.UNITS, 8 * round(64 * width), hidden, latent)  # of the narrowest layer
+    held = resnet_vae.prepare(seen.probe, image_size)
+    told = erasing.components(seen.probe)
     rows: dict[str, dict] = {}
-    for place in range(0, len(LAYERS), layers_at_once):
-        layers = LAYERS[place : place + layers_at_once]
+    for first in range(0, len(LAYERS), layers_at_once):
+        layers = LAYERS[first : first + layers_at_once]
         for way, (net, mode) in ways.items():
             net = copy.deepcopy(net).to(getattr(torch, precision))
             pixels = seen.probe if way == "" else seen.probe[: sizes[-2]]
@@ -335,22 +341,22 @@ def vae(
                 path = dot_path(on_dot[layer].flatten(1), dot.angles, n_projections, seed)
                 if way == "":
                     draws = streams.rng(seed, "erasures")
-                    told = erasing.survival(on_images[layer].flatten(1), seen.probe, draws, units)
-                    rows[layer] = {**_spectra(layer, on_images[layer], sizes, seen.picture), **path, **told}
+                    left = erasing.survival(on_images[layer].flatten(1), told, draws, units)
+                    rows[layer] = {**_spectra(layer, on_images[layer], sizes, seen.picture), **path, **left}
                     continue
                 flat = on_images[layer].flatten(1)
                 exponent = np.nan if probing.is_dead(flat) else _exponent(spectra.covariance_spectrum(flat))[1]
                 control = {"exponent": exponent, "roughness": path["roughness"], "r2": path["r2"]}
                 rows[layer] |= {way + key: value for key, value in control.items()}
-    held = resnet_vae.prepare(seen.probe, image_size)
+    as_trained, anew = (learnt_vaes.reconstructed(net, seen.probe, held.mean(0)) for net in nets)
     with torch.no_grad():
         output = nets.renormed(held[:8].to(device)).pixels.cpu()
     return {
         **{key: np.array([rows[layer][key] for layer in LAYERS]) for key in rows[LAYERS[0]]},
-        "loss": learnt_vaes.mean_loss(nets.renormed, seen.probe),
-        "eval_loss": learnt_vaes.mean_loss(nets.trained, seen.probe),
-        "pixel_r2": learnt_vaes.reconstructed_r2(nets.renormed, seen.probe, held.mean(0)),
-        "eval_pixel_r2": learnt_vaes.reconstructed_r2(nets.trained, seen.probe, held.mean(0)),
+        "loss": anew.loss,
+        "eval_loss": as_trained.loss,
+        "pixel_r2": anew.r2,
+        "eval_pixel_r2": as_trained.r2,
         "colour_r2": probing.mean_colour_r2(held, held.mean(0)),
         "principal_r2": probing.principal_r2(held[::2], held[1::2], COMPONENTS),
         "train_loss": learnt,
@@ -892,13 +898,24 @@ def networks_of(nets: Results, rate: float | None = None) -> str:
     """What the networks are, in a line, and how well they reconstruct."""
     settings, rates, r2 = nets.configs[0], nets.setting("dropout"), nets.array("pixel_r2").mean(1)
     shown = [place for place in range(len(rates)) if rate in (None, rates[place])]
-    own = "400 photographs" if settings["stored"] != "retrained" else settings["source"]
+    own = settings["source"]
+    if settings["stored"] != "retrained":
+        own = f"{learnt_vaes.listed()['photographs']['learnt from']['number']} photographs"
     learnt = ", ".join(f"{r2[k]:.2f} at p = {rates[k]:g}" for k in shown)
     return (
         f"{len(shown) * n_seeds(nets)} ResNet-VAEs, {settings['width']:g} of ResNet18's channels, "
         f"{settings['n_steps']} steps of {settings['batch_size']} on {settings['n_train']} patches of {own} of "
         f"{settings['image_size']} pixels; held-out pixel R² {learnt}, of mean colours "
         f"{nets.array('colour_r2').mean():.2f}"
+    )
+
+
+def trained(nets: Results) -> str:
+    """For how long the networks were trained, and from which step on with dropout: a sentence."""
+    settings = nets.configs[0]
+    return (
+        f"There were {n_seeds(nets)} for each rate; dropout began after {settings['n_first']:,} of "
+        f"{settings['n_steps']:,} steps."
     )
 
 
