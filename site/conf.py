@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, os.environ["SITE_CODE"])
 
-from polysemanticity.pages import reference
+from polysemanticity.pages import reference, site
 
 project = "Polysemanticity notebooks"
 author = "the contributors"
@@ -16,6 +16,7 @@ exclude_patterns = ["parts"]
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
 nb_output_stderr = "remove"
+nb_code_prompt_show, nb_code_prompt_hide = "code", "hide the code"
 nb_ipywidgets_js = {}
 myst_heading_anchors = 3  # pages link to sections of notebooks
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "attrs_inline", "deflist"]
@@ -33,15 +34,23 @@ toc_object_entries = False
 
 html_theme = "sphinx_book_theme"
 html_title = project
-html_context = {"default_mode": "light"}
-html_theme_options = {"show_navbar_depth": 1, "use_download_button": False, "use_fullscreen_button": False}
+html_context = {"default_mode": "auto"}
+html_theme_options = {
+    "show_navbar_depth": 1,
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "navbar_persistent": [],  # the search of the sidebar is enough
+    "extra_footer": os.environ["SITE_VERSION"],
+}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = ["claims.js"]
+html_js_files = ["site.js", "claims.js"]
 html_favicon = "_static/favicon.svg"
 html_show_sourcelink = html_copy_source = False
 
 
 def setup(app):
-    """Docstrings are plain text with backticks and dollars."""
+    """Docstrings are plain text with backticks and dollars; only pages with formulas have what typesets them."""
     app.connect("autodoc-process-docstring", reference.process)
+    app.connect("builder-inited", lambda app: app.set_html_assets_policy("per_page"))
+    app.connect("html-page-context", site.finish)

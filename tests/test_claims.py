@@ -122,7 +122,7 @@ def test_a_notebook_shows_verdict_numbers_rule_and_what_was_known(run):
     row = judged(run, "TO-01", slope=Estimate(1.3, 1.2, 1.4), **{"other slope": intervals.exact(2)})
     data, metadata = row._repr_mimebundle_()
     text = data["text/markdown"]
-    for part in ("TO-01 ✓* holds with a correction", "| slope | 1.3 | 1.2 … 1.4 | in [0.9, 1.1] |", "≥ 1.9", "because",
+    for part in ("TO-01 ☑️ holds with a correction", "| slope | 1.3 | 1.2 … 1.4 | in [0.9, 1.1] |", "≥ 1.9", "because",
                  "Corrected: the other slope is two", "Not blind: a pilot", "n = 3"):  # fmt: skip
         assert part in text
     assert metadata["polysemanticity"] == {"claim": "TO-01"}

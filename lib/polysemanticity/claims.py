@@ -23,7 +23,8 @@ if typing.TYPE_CHECKING:  # SciPy's statistics take seconds to import
 HOLDS, FAILS, UNCLEAR = "holds", "fails", "unclear"
 CORRECTED, NOT_TESTED = "holds with a correction", "not tested"
 VERDICTS = (HOLDS, FAILS, UNCLEAR, CORRECTED, NOT_TESTED)
-MARKS = {HOLDS: "✓", FAILS: "✗", UNCLEAR: "?", CORRECTED: "✓*", NOT_TESTED: "–"}
+MARKS = {HOLDS: "✅", FAILS: "❌", UNCLEAR: "❔", CORRECTED: "☑️", NOT_TESTED: "➖"}
+PAGE = "../docs/claims.md"  # where all are told, as seen from notebooks/ and from docs/
 WHOSE = {  # whose statement a claim is; only the first two count for or against a paper
     "printed": "words or a figure of the paper",
     "implied": "follows from the paper's model",

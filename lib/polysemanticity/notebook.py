@@ -20,6 +20,7 @@ from polysemanticity.base import config, runtime
 from polysemanticity.base.checks import check
 
 REST = 0.15  # seconds without a move after which a slider has come to rest
+IN_TABLE = 2  # quantities of a claim that the table of all claims shows
 BUDGET = 3.0  # seconds that a picture may take to follow a slider
 LOOK = {"layout": {"width": "30em"}, "style": {"description_width": "7em"}}
 
@@ -91,20 +92,22 @@ def _number(value, digits: int) -> str:
 
 
 def show_claims(run: runtime.Run) -> None:
-    """Show the verdict on every claim: what the paper says, what was measured with its interval, the rule."""
+    """Show the verdict on every claim: what the paper says, and what was measured with its interval."""
     display(Markdown(claims_table(run.rows.values())))
 
 
 def claims_table(rows: Sequence[Mapping]) -> str:
-    """Return the claims as a Markdown table."""
-    lines = ["| | claim | measured [interval] | rule fixed before the run | verdict |", "|---|---|---|---|---|"]
+    """Return the claims as a Markdown table of four short columns; its numbers lead to all that was measured."""
+    lines = ["| | claim | measured [interval] | verdict |", "|---|---|---|---|"]
     for row in sorted(rows, key=lambda row: row["id"]):
+        judged = [quantity for quantity in row["measured"] if quantity in row["bands"]["printed"]]
+        first = {**row, "measured": {quantity: row["measured"][quantity] for quantity in judged[:IN_TABLE]}}
+        more = len(row["measured"]) - len(first["measured"])
         cells = [
-            row["id"],
-            f"{row['claim']} *({row['source']}; {row['paper']})*",
-            claims.measured_text(row) + (f" *{row['error']}*" if row["error"] else ""),
-            row["rule"],
-            f"{claims.MARKS[row['verdict']]} **{row['verdict']}**" + (f": {row['note']}" if row["note"] else ""),
+            f"[{row['id']}]({claims.PAGE}#{row['id'].lower()})",
+            row["claim"],
+            claims.measured_text(first) + (f"; {more} more" if more and first["measured"] else ""),
+            f"{claims.MARKS[row['verdict']]} {row['verdict']}",
         ]
         lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
     return "\n".join(lines)

@@ -13,7 +13,8 @@ from types import ModuleType
 from polysemanticity import claims
 from polysemanticity import papers as declared
 from polysemanticity.base import paths
-from polysemanticity.pages import readme
+from polysemanticity.pages import pictures, readme
+from polysemanticity.pages.pictures import text
 
 SAYS = {
     "printed": "The paper says", "implied": "The paper implies", "open question": "The paper asks",
@@ -40,15 +41,9 @@ def rows(slug: str) -> dict[str, dict]:
     return {row["id"]: row for row in claims.published(slug)}
 
 
-def alts() -> dict[str, str]:
-    """Return the alt text of every declared figure by its name."""
-    return {name: alt for paper in papers().values() for name, alt in paper.FIGURES.items()}
-
-
-def shown_in(cell, kind: str) -> list[str]:
-    """Return the names of the figures, or the ids of the claims, that the outputs of an executed cell say they are."""
-    marks = [output.get("metadata", {}).get("polysemanticity", {}) for output in cell.get("outputs", ())]
-    return [mark[kind] for mark in marks if kind in mark]
+def title(slug: str) -> str:
+    """Return the title of a paper with the number of its notebook."""
+    return f"{int(paths.notebooks()[slug].name[:2])} · {papers()[slug].TITLE}"
 
 
 def label(claim: str) -> str:
@@ -56,28 +51,68 @@ def label(claim: str) -> str:
     return claim.lower()
 
 
-def text(plain: str) -> str:
-    """Return plain text so that Markdown shows it as it is."""
-    return re.sub(r"([\\`*_{}\[\]<>#|$~])", r"\\\1", plain).replace("\n", " ")
-
-
 def pages(documents: Mapping[str, object]) -> dict[str, str]:
     """Return all pages by their path; `documents` are the executed notebooks by file name."""
     found = {
-        "parts/findings.md": readme.findings(),
+        "parts/cards.md": cards(),
         "parts/claims.md": table(),
         "parts/gallery.md": gallery(),
-        "parts/checks.md": checks(),
+        "parts/checks.md": checks(documents),
+        "parts/audits.md": _toctree(
+            [f"/audits/{slug}" for slug in papers()] + ["/estimators"], ":caption: Audits", ":hidden:"
+        ),
     }
     for slug, paper in papers().items():
-        names = [name for name, family in families(paper) if family.CLAIMS]
-        listed = "\n".join(f"{slug}/{name}" for name in names)
-        found[f"audits/{slug}.md"] = f"# {_title(slug)}\n\n{text(paper.PAPER)}\n\n```{{toctree}}\n{listed}\n```\n"
-        explained = explanations(documents[paths.notebooks()[slug].name])
+        document = documents[paths.notebooks()[slug].name]
+        explained, sights = explanations(document), pictures.sights(document)
+        found[f"audits/{slug}.md"] = overview(paper, sights)
         for name, family in families(paper):
             if family.CLAIMS:
-                found[f"audits/{slug}/{name}.md"] = audit(paper, family, explained)
+                found[f"audits/{slug}/{name}.md"] = audit(paper, family, explained, sights)
     return found
+
+
+def cards() -> str:
+    """Return a card for every paper: the figure that stands for it, what was found, its notebook and its audits."""
+    parts = ["::::{container} cards"]
+    for slug, paper in papers().items():
+        notebook, published = paths.notebooks()[slug].name, rows(slug)
+        of_paper = [row for row in published.values() if row["whose"] in ("printed", "implied")]
+        parts += [
+            ":::{container} card",
+            f"[![{pictures.escaped(paper.FIGURES[paper.COVER])}]({pictures.place(slug, paper.COVER)})](/{notebook})",
+        ]
+        parts += [f"[{text(title(slug))}](/{notebook}){{.card-title}}", readme.sentence(slug, list(published.values()))]
+        parts += [
+            f"Of {len(of_paper)} statements of the paper {readme.counted(of_paper)}.",
+            f"[Notebook](/{notebook}) · [Audits](/audits/{slug}.md)",
+            ":::",
+        ]
+    return "\n\n".join([*parts, "::::"]) + "\n"
+
+
+def overview(paper: ModuleType, sights: Mapping[str, str]) -> str:
+    """Return the page that leads to the audits of a paper: its claims with their verdicts, family by family."""
+    published = rows(paper.SLUG)
+    parts = [
+        f"# {text(title(paper.SLUG))}",
+        f"{text(paper.PAPER)}. [The notebook](/{paths.notebooks()[paper.SLUG].name}).",
+    ]
+    parts += [readme.sentence(paper.SLUG, list(published.values()))]
+    if paper.COVER in _covered(paper):
+        parts.append(pictures.figure(paper, paper.COVER, published, sights.get(paper.COVER, "")))
+    with_claims = [(name, family) for name, family in families(paper) if family.CLAIMS]
+    for name, family in with_claims:
+        judged = [published[key] for key in family.CLAIMS if key in published]
+        parts += [f"## {_title(name)}", _lead(family)]
+        parts.append(
+            "\n".join(f"- {_verdict(row)} [{row['id']}](#{label(row['id'])}): {text(row['claim'])}" for row in judged)
+        )
+    return "\n\n".join([*parts, _toctree([f"{paper.SLUG}/{name}" for name, _ in with_claims], ":hidden:")])
+
+
+def _toctree(names: list[str], *options: str) -> str:
+    return "\n".join(["```{toctree}", *options, "", *names, "```", ""])
 
 
 def table() -> str:
@@ -94,37 +129,49 @@ def gallery() -> str:
     """Return every published figure as a small picture that leads to the page it is on."""
     lines = []
     for slug, paper in papers().items():
-        lines += [f"**{_title(slug)}**: {text(paper.TITLE)}", "", ":::{container} gallery"]
+        lines += [f"## {text(title(slug))}", "", ":::{container} gallery"]
         for name, family in families(paper):
             place = f"audits/{slug}/{name}.md" if family.CLAIMS else "estimators.md"
             for figure in _published(slug, family):
-                lines.append(f"[![{text(paper.FIGURES[figure])}](/thumbnails/{slug}/{figure}.webp)](/{place})")
+                lines.append(
+                    f"[![{pictures.escaped(paper.FIGURES[figure])}](/thumbnails/{slug}/{figure}.webp)](/{place})"
+                )
         lines += [":::", ""]
     return "\n".join(lines)
 
 
-def checks() -> str:
+def checks(documents: Mapping[str, object]) -> str:
     """Return the figures of those families that judge no claim: they check the instruments."""
     parts = []
     for slug, paper in papers().items():
+        sights = pictures.sights(documents[paths.notebooks()[slug].name])
         for name, family in families(paper):
             if not family.CLAIMS and _published(slug, family):
                 parts += [f"## {_title(name)}", _lead(family)]
-                parts += [_figure(paper, figure) for figure in _published(slug, family)]
+                parts += [
+                    pictures.figure(paper, figure, {}, sights.get(figure, "")) for figure in _published(slug, family)
+                ]
     return "\n\n".join(parts) + "\n"
 
 
-def audit(paper: ModuleType, family: ModuleType, explained: Mapping[str, str]) -> str:
+def audit(paper: ModuleType, family: ModuleType, explained: Mapping[str, str], sights: Mapping[str, str]) -> str:
     """Return the page of one family of experiments of a paper."""
     published, parts = rows(paper.SLUG), [f"# {_title(family.__name__.rpartition('.')[2])}", _lead(family)]
-    shown = [published[key]["figure"] for key in family.CLAIMS if key in published]
+    told = []
     for key, claim in family.CLAIMS.items():
         if key in published:
-            parts += _claim(paper, claim, published[key], explained.get(key))
-    others = [figure for figure in _published(paper.SLUG, family) if figure not in shown]
+            figure = published[key]["figure"]
+            picture = (
+                pictures.figure(paper, figure, published, sights.get(figure, ""))
+                if figure and figure not in told
+                else ""
+            )
+            told.append(figure)
+            parts += _claim(claim, published[key], explained.get(key), picture)
+    others = [figure for figure in _published(paper.SLUG, family) if figure not in told]
     if others:
         parts.append("## More figures")
-    parts += [_figure(paper, figure) for figure in others]
+    parts += [pictures.figure(paper, figure, published, sights.get(figure, "")) for figure in others]
     return "\n\n".join(parts) + "\n"
 
 
@@ -136,10 +183,11 @@ def explanations(document) -> dict[str, str]:
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
             said, told = [], []
             continue
-        for claim in shown_in(cell, "claim"):
+        for claim in pictures.shown_in(cell, "claim"):
             before[claim] = told = said or told
             after[claim] = said = []
-        said += [cell.source] if cell.cell_type == "markdown" else _said(cell)
+        if not cell.source.startswith("**What to see.**"):  # the caption of a figure
+            said += [cell.source] if cell.cell_type == "markdown" else _said(cell)
     return {claim: "\n\n".join(after[claim] or before[claim]) for claim in after}
 
 
@@ -150,13 +198,13 @@ def _said(cell) -> list[str]:
     return [text for text in shown if text and not re.search(r"^#", text, re.MULTILINE)]
 
 
-def _claim(paper: ModuleType, claim: claims.Claim, row: Mapping, explained: str | None) -> list[str]:
-    says = SAYS[claim.whose]
-    parts = [f"({label(claim.id)})=\n## {claim.id}: {row['verdict']}", _rubric(says)]
-    parts += [_sentence(claim.claim), f"*{text(claim.source)}: {text(claim.paper)}.*"]
-    parts += [_rubric("What happens"), _verdict(row), _measured(claim, row)]
-    parts += [_sentence(f"Intervals: {row['error']}") if row["error"] else "", _sentence(row["scale"])]
-    parts += [_figure(paper, row["figure"]) if row["figure"] else ""]
+def _claim(claim: claims.Claim, row: Mapping, explained: str | None, picture: str) -> list[str]:
+    parts = [
+        f"({label(claim.id)})=\n## {claim.id} {claims.MARKS[row['verdict']]} {row['verdict']}: {_clause(claim.claim)}"
+    ]
+    parts += [f"{SAYS[claim.whose]}: *{text(claim.source)}: {text(claim.paper)}.*", _rubric("What happens")]
+    parts += [_verdict(row), _measured(claim, row)]
+    parts += [_sentence(f"Intervals: {row['error']}") if row["error"] else "", _sentence(row["scale"]), picture]
     parts += [_rubric("Why"), _sentence(row["note"])]
     if explained is not None:
         parts += [explained.strip(), f"The experiment is in [the notebook](#{label(claim.id)}-in-notebook)."]
@@ -172,6 +220,11 @@ def _sentence(plain: str) -> str:
     """A note as a sentence; a symbol that it begins with stays as it is."""
     first = plain[:1].upper() if plain[1:2].isalpha() else plain[:1]
     return text(f"{first}{plain[1:].rstrip('.')}.") if plain else ""
+
+
+def _clause(plain: str) -> str:
+    """A statement as it goes on after a colon; a symbol or a name that it begins with stays as it is."""
+    return text(f"{plain[:1].lower() if plain[1:2].islower() else plain[:1]}{plain[1:].rstrip('.')}")
 
 
 def _rubric(title: str) -> str:
@@ -195,7 +248,7 @@ def _band(rule: Mapping[str, claims.Band], quantity: str) -> str:
 
 
 def _verdict(row: Mapping) -> str:
-    mark, kind = claims.MARKS[row["verdict"]].replace("*", ""), row["verdict"].replace(" ", "-")
+    mark, kind = claims.MARKS[row["verdict"]], row["verdict"].replace(" ", "-")
     return f"[{mark} {row['verdict']}]{{.verdict .{kind}}}"
 
 
@@ -203,11 +256,8 @@ def _published(slug: str, family: ModuleType) -> list[str]:
     return [name for name in declared.of_family(family) if (paths.home() / "figures" / slug / f"{name}.png").exists()]
 
 
-def _figure(paper: ModuleType, name: str) -> str:
-    base, alt = f"/figures/{paper.SLUG}/{name}", paper.FIGURES[name]
-    named = {"PDF": "pdf", "table": "csv", "made from": "json"}
-    files = " · ".join(f"{{download}}`{name} <{base}.{suffix}>`" for name, suffix in named.items())
-    return f":::{{figure}} {base}.png\n:alt: {alt}\n\n{text(alt)}\n{files}\n:::"
+def _covered(paper: ModuleType) -> list[str]:
+    return [name for family in paper.FAMILIES for name in _published(paper.SLUG, family)]
 
 
 def _lead(family: ModuleType) -> str:

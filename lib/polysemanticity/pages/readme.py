@@ -14,7 +14,6 @@ PARTS = ("picture", "findings", "strip", "times")
 PAGES = ("claims", "gallery")  # whole files in docs/
 COLUMNS = 3  # of the gallery
 COUNTED = {HOLDS: "hold", CORRECTED: "hold with a correction", FAILS: "fail", UNCLEAR: UNCLEAR, NOT_TESTED: NOT_TESTED}
-SQUARES = {HOLDS: "✅", CORRECTED: "☑️", FAILS: "❌", UNCLEAR: "❔", NOT_TESTED: "➖"}
 TIMED = {  # rows of benchmarks/run_all.py, and what the README calls them
     "run_all.cold": "a first run",
     "run_all.unchanged": "nothing changed",
@@ -81,7 +80,7 @@ def findings() -> str:
     """Return how many claims hold, by whose they are, and one sentence of what was found for every paper."""
     by_paper = _claims()
     rows = [row for rows in by_paper.values() for row in rows]
-    lines = [f"- Of {len(group)} {name} {_counted(group)}." for name, group in _groups(rows).items()]
+    lines = [f"- Of {len(group)} {name} {counted(group)}." for name, group in _groups(rows).items()]
     return "\n".join([*lines, "", *(f"- {sentence(slug, rows)}" for slug, rows in by_paper.items())])
 
 
@@ -92,11 +91,9 @@ def strip() -> str:
     lines = [f"| | {' | '.join(_groups(every))} |", f"|---|{'---|' * len(_groups(every))}"]
     for slug, rows in by_paper.items():
         groups = _groups(rows)
-        marks = ["".join(SQUARES[row["verdict"]] for row in groups.get(name, ())) for name in _groups(every)]
+        marks = ["".join(MARKS[row["verdict"]] for row in groups.get(name, ())) for name in _groups(every)]
         lines.append(f"| {_title(slug)} | {' | '.join(marks)} |")
-    key = ", ".join(
-        f"{SQUARES[verdict]} {verdict}" for verdict in COUNTED if any(r["verdict"] == verdict for r in every)
-    )
+    key = ", ".join(f"{MARKS[verdict]} {verdict}" for verdict in COUNTED if any(r["verdict"] == verdict for r in every))
     return "\n".join([*lines, "", f"{key}. [Every claim](docs/claims.md): what was measured, and by which rule."])
 
 
@@ -115,7 +112,7 @@ def sentence(slug: str, rows: list[dict]) -> str:
     told, template = getattr(_paper(slug), "FINDING", ({}, ""))
     by_id = {row["id"]: row for row in rows}
     if not told or any(by_id.get(claim, {}).get("verdict") != verdict for claim, verdict in told.items()):
-        return f"**{_title(slug)}**: {_counted(rows)}."
+        return f"**{_title(slug)}**: {counted(rows)}."
     return re.sub(
         r"\{([\w-]+): (.+?) \| ([^}]+)\}",
         lambda m: format(by_id[m[1]]["measured"][m[2]], m[3]).replace("-", "−"),
@@ -158,11 +155,12 @@ def claims() -> str:
     ]
     rows = [row for rows in _claims().values() for row in rows]
     for name, group in _groups(rows).items():
-        lines += [f"## {name[0].upper()}{name[1:]}", "", f"Of {len(group)}, {_counted(group)}.", ""]
+        lines += [f"## {name[0].upper()}{name[1:]}", "", f"Of {len(group)}, {counted(group)}.", ""]
         lines += ["| | claim | measured [interval] | verdict |", "|---|---|---|---|"]
         for row in group:
             verdict = f"{MARKS[row['verdict']]} {row['verdict']}{'' if row['blind'] else ' (not blind)'}"
-            cells = (row["id"], row["claim"], measured_text(row), verdict)
+            anchor = f'<a id="{row["id"].lower()}"></a>'
+            cells = (anchor + row["id"], row["claim"], measured_text(row), verdict)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
     lines += ["## What does not hold as printed, and why", ""]
@@ -194,7 +192,8 @@ def times() -> str:
     return "\n".join([*lines, "- Linux and macOS; Windows through WSL."])
 
 
-def _counted(rows: list[dict]) -> str:
+def counted(rows: list[dict]) -> str:
+    """Return how many of the rows have each verdict: Markdown."""
     verdicts = Counter(row["verdict"] for row in rows)
     return ", ".join(f"**{verdicts[verdict]}** {verb}" for verdict, verb in COUNTED.items() if verdicts[verdict])
 

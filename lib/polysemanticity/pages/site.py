@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import io
 import os
+import re
 import subprocess
 import sys
 import typing
@@ -19,9 +19,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from polysemanticity import __version__, claims
 from polysemanticity.base import paths, runtime
 from polysemanticity.base.checks import check
-from polysemanticity.pages import audits, readme, reference
+from polysemanticity.pages import audits, pictures, readme, reference
 
 if typing.TYPE_CHECKING:
     import nbformat
@@ -29,8 +30,11 @@ if typing.TYPE_CHECKING:
 NEEDS = ("sphinx", "myst_nb", "sphinx_book_theme", "sphinx-mathjax-offline")
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"  # the one file that typesets without its siblings
 BY_HAND = (".md", ".py", ".css", ".js", ".svg", ".png")
-THUMBNAIL = 480  # pixels
-LONG_CELL = 12  # lines; code of a longer cell is folded
+LONG_CELL = 12  # lines; code of a longer cell is folded, as is what imports, draws or judges
+FOLDED = re.compile(
+    r"^(from|import|plots\.(show|use_style)|claims\.(judge|save)|notebook\.show_(table|claims))\b", re.MULTILINE
+)
+OWN_PLACE = ("index", "estimators", "claims", "gallery")  # pages that index.md names by itself
 
 
 class NotBuilt(Exception):
@@ -53,7 +57,8 @@ def build() -> Path:
     done = subprocess.run(
         [*command, "-d", str(place / "doctrees"), str(place / "sources"), str(place / "html")],
         cwd=paths.ROOT,
-        env=os.environ | {"SITE_CODE": str(paths.PACKAGE.parent), "PYTHONPATH": str(paths.PACKAGE.parent)},
+        env=os.environ
+        | {"SITE_CODE": str(paths.PACKAGE.parent), "SITE_VERSION": version(), "PYTHONPATH": str(paths.PACKAGE.parent)},
         capture_output=True,
         text=True,
     )
@@ -69,27 +74,41 @@ def sources() -> dict[str, bytes | str | Path]:
     found |= {file.name: file for file in (paths.ROOT / "docs").glob("*.md") if file.stem not in readme.PAGES}
     found["parts/guides.md"] = guides(found)
     figures = paths.home() / "figures"
-    found |= {f"figures/{file.relative_to(figures)}": file for file in figures.glob("*/fig*")}
-    pictures = sorted(figures.glob("*/fig*.png"))
-    with ThreadPoolExecutor(runtime.cores()) as pool:
-        small = pool.map(thumbnail, pictures)
-    found |= {f"thumbnails/{p.parent.name}/{p.stem}.webp": s for p, s in zip(pictures, small, strict=True)}
+    found |= {f"figures/{file.relative_to(figures)}": file for file in figures.glob("*/fig*") if file.suffix != ".png"}
+    drawn = sorted(figures.glob("*/fig*.png"))
+    for folder, convert in (("pictures", pictures.full), ("thumbnails", pictures.thumbnail)):
+        with ThreadPoolExecutor(runtime.cores()) as pool:
+            converted = pool.map(convert, drawn)
+        found |= {f"{folder}/{p.parent.name}/{p.stem}.webp": new for p, new in zip(drawn, converted, strict=True)}
     import nbformat
 
     documents = {file.name: nbformat.read(file, as_version=4) for file in (paths.home() / "docs").glob("*.ipynb")}
     found |= audits.pages(documents) | reference.pages()
-    found |= {name: nbformat.writes(page(document)) for name, document in documents.items()}
+    found |= {name: nbformat.writes(page(name, document)) for name, document in documents.items()}
     found["_static/tex-svg-full.js"] = Path(
         importlib.metadata.distribution("sphinx-mathjax-offline").locate_file(MATHJAX)
     )
     return found
 
 
+def version() -> str:
+    """Return the version of the package, and the last commit where there are commits, as the foot of every page."""
+    told = subprocess.run(
+        ["git", "log", "-1", "--format=, commit %h of %cs"], cwd=paths.ROOT, capture_output=True, text=True, check=False
+    )
+    return f"Version {__version__}{told.stdout.strip() if told.returncode == 0 else ''}"
+
+
 def guides(written: Iterable[str]) -> str:
-    """Return the list of the guides among the pages written by hand: all but those that index.md names itself."""
+    """Return the lists of the pages written by hand: those for contributors, in their folder, apart from the others."""
     names = sorted(name.removesuffix(".md") for name in written if name.endswith(".md"))
-    listed = "\n".join(f"/{name}" for name in names if name not in ("index", "estimators"))
-    return f"```{{toctree}}\n:caption: Guides\n:hidden:\n\n{listed}\n```\n"
+    names = [name for name in names if name not in OWN_PLACE]
+    contribute = [name for name in names if name.startswith("contribute/")]
+    lists = {"Guides": [name for name in names if name not in contribute], "For contributors": contribute}
+    return "\n".join(
+        "\n".join(["```{toctree}", f":caption: {caption}", ":hidden:", "", *(f"/{name}" for name in listed), "```", ""])
+        for caption, listed in lists.items()
+    )
 
 
 def lay_out(content: dict[str, bytes | str | Path], folder: Path) -> None:
@@ -105,35 +124,70 @@ def lay_out(content: dict[str, bytes | str | Path], folder: Path) -> None:
             file.unlink()
 
 
-def thumbnail(picture: Path) -> bytes:
-    """Return a picture small enough for a gallery, as WebP."""
-    buffer = io.BytesIO()
-    with Image.open(picture) as opened:
-        small = opened.convert("RGB").reduce(max(1, opened.width // (2 * THUMBNAIL)))
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
-    small.save(buffer, "WEBP", quality=85)
-    return buffer.getvalue()
+def page(name: str, document) -> nbformat.NotebookNode:
+    """Return an executed notebook as the site shows it.
 
-
-def page(document) -> nbformat.NotebookNode:
-    """Return an executed notebook as the site shows it: pictures have an alt text, long code is folded, and the section
-    in which a claim is judged can be linked to."""
+    The figure that stands for its paper, or those of all papers, comes first. Pictures have an alt text and their
+    files; code that is long, or only imports, draws or judges, is folded; the section in which a claim is judged can be
+    linked to, and the table of claims leads to the audits.
+    """
     import nbformat
 
     document = nbformat.from_dict(document)
-    alts, section, heading = audits.alts(), None, ""
+    papers = audits.papers()
+    known = {figure: paper for paper in papers.values() for figure in paper.FIGURES if paper.SLUG in name}
+    published = {key: row for slug in papers for key, row in audits.rows(slug).items()}
+    section, heading, cells = None, "", []
     for cell in document.cells:
+        cells.append(cell)
         if cell.cell_type == "markdown" and cell.source.startswith("#"):
             section, heading = cell, cell.source.partition("\n")[0].strip("# ")
         if cell.cell_type != "code":
             continue
-        drawn = audits.shown_in(cell, "figure")
-        alt = alts.get(drawn[0] if drawn else "", f"Picture drawn by the code above, in the section “{heading}”.")
-        cell.metadata["mystnb"] = {"image": {"alt": alt}}
-        if cell.source.count("\n") >= LONG_CELL:
+        drawn = [figure for figure in pictures.shown_in(cell, "figure") if figure in known]
+        alt = pictures.alt(known[drawn[0]], drawn[0], published) if drawn else ""
+        cell.metadata["mystnb"] = {
+            "image": {"alt": alt or f"Picture drawn by the code above, in the section “{heading}”."}
+        }
+        if cell.source.count("\n") >= LONG_CELL or FOLDED.search(cell.source):
             cell.metadata["tags"] = list(dict.fromkeys([*cell.metadata.get("tags", []), "hide-input"]))
-        if "show_claims(" in cell.source:
-            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "wide-table"]
-        for claim in audits.shown_in(cell, "claim"):
+        for output in cell.get("outputs", ()):
+            if "text/markdown" in output.get("data", {}):
+                output.data["text/markdown"] = output.data["text/markdown"].replace(f"]({claims.PAGE}#", "](#")
+        for figure in drawn:
+            told = f"{pictures.caption(figure, published)} {figure}: {pictures.files(known[figure].SLUG, figure)}"
+            cells.append(
+                nbformat.v4.new_markdown_cell(f":::{{container}} files\n{told.strip()}\n:::", id=f"files-{figure}")
+            )
+        for claim in pictures.shown_in(cell, "claim"):
             section.source = f"({audits.label(claim)}-in-notebook)=\n{section.source}"
+    covers = [paper for slug, paper in papers.items() if slug in name] or list(papers.values())
+    document.cells = [*cells[:1], nbformat.v4.new_markdown_cell(_covers(covers), id="covers"), *cells[1:]]
     return document
+
+
+def _covers(papers: list) -> str:
+    rows = [
+        (paper, f"[![{pictures.escaped(paper.FIGURES[paper.COVER])}]", pictures.place(paper.SLUG, paper.COVER))
+        for paper in papers
+    ]
+    shown = [f"{alt}({place})](/audits/{paper.SLUG}.md)" for paper, alt, place in rows]
+    return ":::{container} gallery covers\n" + "\n".join(shown) + "\n:::"
+
+
+def finish(app, name: str, template: str, context: dict, doctree) -> None:
+    """Give the pictures of a page their sizes, load them when they come into view, and open them at their full size."""
+
+    def finished(found: re.Match) -> str:
+        link, image = found[1] or "", found[2]
+        source = re.search(r'src="([^"]+)"', image)[1]
+        file = Path(app.outdir, name).parent / source
+        size = ""
+        if file.exists() and " width=" not in image:
+            with Image.open(file) as opened:
+                size = f' width="{opened.width}" height="{opened.height}"'
+        image = f'<img loading="lazy"{size}{image.removeprefix("<img")}'
+        return f"{link}{image}" if link else f'<a class="full-size" href="{source}">{image}</a>'
+
+    body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")  # the toggle shows its name
+    context["body"] = re.sub(r"(<a [^>]*>\s*)?(<img [^>]*>)", finished, body)

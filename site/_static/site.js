@@ -1,0 +1,23 @@
+// What depends on the width of the window, and names for what the theme leaves without one.
+const WIDE = ".bd-article table, .bd-article pre, .pst-scrollable-table-container, mjx-container, .bd-article dt.sig";
+
+// whatever scrolls sideways can be reached and scrolled by keyboard
+const reach = () => {
+  for (const element of document.querySelectorAll(WIDE))
+    if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth) element.tabIndex = 0;
+};
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const summary of document.querySelectorAll("summary"))
+    if (!summary.textContent.trim()) {
+      const page = summary.closest("li")?.querySelector("a")?.textContent.trim() ?? "more";
+      summary.setAttribute("aria-label", `pages below ${page}`);
+    }
+  // a button that shows its name needs no other
+  for (const button of document.querySelectorAll("button[aria-label]"))
+    if (button.textContent.trim()) button.removeAttribute("aria-label");
+  reach();
+  window.MathJax?.startup?.promise?.then(reach);
+});
+window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(reach));
+window.addEventListener("resize", reach);
