@@ -29,7 +29,7 @@ def figx_activations(table: pd.DataFrame) -> Figure:
 def figx_widths(table: pd.DataFrame) -> Figure:
     """Exponent against the width of the layers, without and with dropout, one panel for each layer: with dropout it
     rises with width in the encoder, in the decoder it falls without dropout and has a maximum with it."""
-    fig, axes = plt.subplots(1, 3, figsize=(10, 3.8), sharey=True)
+    fig, axes = plt.subplots(1, 3, figsize=(8, 3.8), sharey=True)
     y, look = "exponent a, ranks 3 to 16", plots.styles(table)
     where = {"enc1": "encoder, layer 1", "enc2": "encoder, layer 2", "dec1": "decoder"}
     for ax, (layer, rows) in zip(axes, table.groupby("layer", sort=False), strict=True):

@@ -15,7 +15,7 @@ def figS1_mutual_information(table: pd.DataFrame) -> Figure:
     networks is a sawtooth that falls slowly like the authors', for random ones it falls to near zero. InfoNCE and a
     linear decoder do the same. Below, the change of MINE over each stretch without noise: mostly above zero, in the
     authors' curve always, where no mutual information can rise."""
-    fig, axes = plt.subplot_mosaic("AB;CC", figsize=(10, 8.4), height_ratios=(1.75, 1))
+    fig, axes = plt.subplot_mosaic("AB;CC", figsize=(8, 8.4), height_ratios=(1.75, 1))
     nats = plots.part(table, quantity="mutual information, estimate [nats]")
     look, paper = _with_dashes(plots.styles(nats), nats), nats["what"] == "paper"
     plots.lines(axes["A"], nats[nats["series"].str.startswith("MINE")], LAYER, look=look, markers=True)
@@ -23,7 +23,7 @@ def figS1_mutual_information(table: pd.DataFrame) -> Figure:
     estimates = nats[~paper].drop(columns=["low", "high"])
     plots.lines(axes["B"], estimates, LAYER, look=look, markers=True, markersize=3)
     axes["A"].set_title("MINE like the authors'")
-    axes["B"].set_title("Three estimates, and data processing")
+    axes["B"].set_title("Three estimates,\nand data processing")
     for ax in (axes["A"], axes["B"]):
         ax.set(xlabel=LAYER, ylabel="estimate [nats]", ylim=(-0.6, 6.2))
         _legend_below(ax)
@@ -65,7 +65,7 @@ def figx_error_correction(table: pd.DataFrame) -> Figure:
     in random ones. Middle: squared distance to the clean state after one dropout, which shrinks to a tenth and less in
     learnt networks and does not in random ones. Right: exact mutual information in small random networks against the
     step to which activity is rounded: all three bits at fine steps, fewer at coarse ones and after more dropouts."""
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 5))
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8, 5))
     bits = plots.part(table, quantity="bits of 3 that a decoder reads")
     look, ours = _with_dashes(plots.styles(bits), bits), bits["low"].notna()
     plots.lines(left, bits[ours], LAYER, look=look, markers=True)

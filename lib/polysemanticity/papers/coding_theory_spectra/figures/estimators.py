@@ -13,12 +13,12 @@ def figx_planted_exponents(table: pd.DataFrame) -> Figure:
     """Error of the fitted exponent of Gaussian data against the planted one, for fewer samples than units, as many and
     more: the plain fit is off by up to a quarter where samples are few, the corrected one scatters around zero."""
     sizes = table[["samples n", "units m"]].drop_duplicates().itertuples(index=False)
-    fig, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True)
+    fig, axes = plt.subplots(1, 3, figsize=(8, 3.6), sharey=True)
     for ax, (n, m) in zip(axes, sizes, strict=True):
         rows = plots.part(table, **{"samples n": n, "units m": m})
         plots.points(ax, rows, "planted exponent a", y="estimate − planted", dodge=0.25)
         ax.axhline(0, **plots.CONTROL_LINE, label="no error")
-        ax.set(title=f"n = {n} samples, m = {m} units", xlabel="planted exponent a")
+        ax.set(title=f"n = {n} samples,\nm = {m} units", xlabel="planted exponent a")
     axes[0].set_ylabel("estimate − planted")
     axes[-1].legend(loc="lower right", title="bars: 95 % of data sets", alignment="left")
     return fig
@@ -77,7 +77,7 @@ def figx_stringer_curves(table: pd.DataFrame) -> Figure:
     """Random three-dimensional projections of synthetic codes of an angle with exponents 2, 3 and 4: a jagged loop, a
     rough loop, a smooth loop. Below, the action against the number of steps: it grows as their number, as the logarithm
     of their number, and stays finite."""
-    fig = plt.figure(figsize=(10, 5.8))
+    fig = plt.figure(figsize=(8, 5.8))
     value = next(name for name in table if name.startswith("action"))
     exponents = table["exponent a"].unique()
     for column, a in enumerate(exponents, start=1):

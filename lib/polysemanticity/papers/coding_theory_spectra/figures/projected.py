@@ -11,7 +11,7 @@ def figx_smoothness(table: pd.DataFrame) -> Figure:
     """Squared step of random projections against the step's length, in one dimension; its power against the spectral
     exponent for one, two and four dimensions, which follows the law min(2, d(a − 1)); and the exponent at which it
     reaches 2, on the curve 1 + 2/d and not at the paper's 1."""
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 4.2))
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8, 4.2))
     steps, powers, thresholds = (part for _, part in table.groupby("quantity", sort=False))
     left.set(xscale="log", yscale="log")
     look = plots.styles(steps)
@@ -40,11 +40,11 @@ def figx_action(table: pd.DataFrame) -> Figure:
     """Mean squared projection over the paper's value, far below 1 and falling with the number of units, and over the
     corrected one, which is 1 within the error, against the exponent; and the finite sums of the spectrum, which reach
     the paper's zeta function for large exponents only."""
-    fig, axes = plt.subplots(1, 3, figsize=(10.5, 4.2))
+    fig, axes = plt.subplots(1, 3, figsize=(8, 4.2))
     titles = {
         "measured ÷ ½ζ(a)": "Over the paper's ½ζ(a)",
         "measured ÷ (3/2m) Σ i^-a": "Over (3/2m) Σ i$^{-a}$",
-        "Σ i^-a": "The finite sums and ζ(a)",
+        "Σ i^-a": "The finite sums\nand ζ(a)",
     }
     for ax, (quantity, title) in zip(axes, titles.items(), strict=True):
         rows = plots.part(table, quantity=quantity)

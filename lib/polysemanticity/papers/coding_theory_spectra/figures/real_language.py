@@ -45,7 +45,7 @@ def fig6a_exponents(table: pd.DataFrame) -> Figure:
     names, look = _networks(table), plots.styles(table.assign(what="measured"))
     quantities = list(dict.fromkeys(table["quantity"]))
     fig, axes = plt.subplots(
-        2, len(names), figsize=(max(7, 5.2 * len(names)), 6.4), sharex=True, sharey="row", squeeze=False
+        2, len(names), figsize=(8, 6.4), sharex=True, sharey="row", squeeze=False
     )
     for column, name in enumerate(names):
         for ax, quantity in zip(axes[:, column], quantities, strict=True):
@@ -87,7 +87,7 @@ def fig6c_traces(table: pd.DataFrame) -> Figure:
     name = _networks(table)[0]
     rows = plots.part(table, network=name)
     look = plots.styles(rows.assign(what="measured"))
-    fig, axes = plt.subplots(len(look), 1, figsize=(10.5, 7.6), sharex=True, sharey=True)
+    fig, axes = plt.subplots(len(look), 1, figsize=(8, 7.6), sharex=True, sharey=True)
     for ax, kind in zip(axes, look, strict=True):
         ax.axhline(0, **plots.CONTROL_LINE)
         plots.lines(ax, plots.part(rows, series=kind), "token", look=look, markers=True, markersize=4)
@@ -114,7 +114,7 @@ def fig6d_complement(table: pd.DataFrame) -> Figure:
     neurons = look["further neurons"]
     marks = {base: {**neurons, "markerfacecolor": "none"}, projections: look["minimum energy"], further: neurons}
     fig, axes = plt.subplots(
-        len(names), 2, figsize=(10.5, 0.6 + 4.6 * len(names)), squeeze=False, width_ratios=(1, 1.3)
+        len(names), 2, figsize=(8, 0.6 + 4.6 * len(names)), squeeze=False, width_ratios=(1, 1.3)
     )
     for (left, right), name in zip(axes, names, strict=True):
         plots.points(

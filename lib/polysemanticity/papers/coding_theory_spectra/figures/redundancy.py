@@ -20,7 +20,7 @@ def fig2_frontier(table: pd.DataFrame) -> Figure:
     """Share of messages decoded and share of bits that survive against bits per unit at three dropout rates: random
     superpositions from sparse to dense keep less and less, with repetition, simplex and monosemantic codes as marks and
     the limit that no code passes; beside it the capacity of a unit under dropout, within the paper's bounds."""
-    fig, axes = plt.subplots(1, 3, figsize=(10.5, 5))
+    fig, axes = plt.subplots(1, 3, figsize=(8, 5))
     codes, capacity = table.dropna(subset="bits per unit"), table.dropna(subset="levels q")
     seen = plots.part(codes, what="measured")
     look = plots.styles(seen)
@@ -66,7 +66,7 @@ def figx_flat_redundant(table: pd.DataFrame) -> Figure:
     """Bits per unit against the bound from the spectrum for many codes, all below the diagonal with the simplex codes
     far below; the flat spectrum of a simplex code and the steep one of repetition; their accuracy under dropout, where
     the simplex code is the better as long as it is seen which units are dropped."""
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 5))
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8, 5))
     look, edge = plots.styles(table), {"markeredgecolor": "black", "markeredgewidth": 0.5}
     for name in plots.part(table, what="measured")["series"].unique():
         look[name] |= {"marker": MARKS[name], **edge} if name in MARKS else {"marker": ".", "alpha": 0.6}
@@ -78,7 +78,7 @@ def figx_flat_redundant(table: pd.DataFrame) -> Figure:
     left.set(title="Bits, and bits allowed", xlabel=bound, ylabel="bits per unit")
     for name, rows in plots.part(table, quantity="eigenvalue").groupby("series", sort=False):
         middle.plot(rows["rank"], rows["value"], **look[name])
-    middle.set(title="Two spectra, 4 bits on 15 units", xlabel="rank", ylabel="eigenvalue")
+    middle.set(title="Two spectra,\n4 bits on 15 units", xlabel="rank", ylabel="eigenvalue")
     rights = plots.part(table, quantity="share of messages decoded right")
     for (name, dropped), rows in rights.groupby(["series", "dropped units are"], sort=False):
         seen = dropped.startswith("seen")

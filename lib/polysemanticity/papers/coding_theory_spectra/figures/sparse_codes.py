@@ -11,7 +11,7 @@ def figx_dimensions_per_feature(table: pd.DataFrame) -> Figure:
     """Dimensions per feature of trained toy models against sparsity: near the entropy curve with its element entropy
     fitted, far above the one with 24 bits, below the fit near one half and above it at the floor; beside it the misfit
     of each curve, and the share of the input's variance that the models lose: a third at least."""
-    fig, axes = plt.subplots(1, 3, figsize=(10.5, 4.4), width_ratios=(1.6, 0.9, 1))
+    fig, axes = plt.subplots(1, 3, figsize=(8, 4.4), width_ratios=(1.6, 0.9, 1))
     x, (first, lost, misfit) = "1/(1 − S)", table["quantity"].drop_duplicates()
     rows = plots.part(table, quantity=first)
     axes[0].set(xscale="log", yscale="log", ylim=(8e-3, 2.2))

@@ -17,7 +17,7 @@ def figx_reconstructions(table: pd.DataFrame) -> Figure:
     and the held-out loss of every network, beside those of plain guesses."""
     pictures, losses = plots.part(table, quantity="picture"), table.dropna(subset="value")
     series = list(dict.fromkeys(pictures["series"]))
-    fig = plt.figure(figsize=(10.5, 4.2))
+    fig = plt.figure(figsize=(8, 4.2))
     left, right = fig.subfigures(1, 2, width_ratios=(1.25, 1))
     grid = left.subplots(len(series), pictures["patch"].nunique(), squeeze=False)
     for line, name in zip(grid, series, strict=True):
@@ -55,7 +55,7 @@ def fig3a_eigenspectra(table: pd.DataFrame) -> Figure:
     spectra, window = plots.part(table, what="measured"), plots.part(table, series="fitted ranks")["rank"]
     rates, quantities = spectra["dropout p"].unique(), list(dict.fromkeys(spectra["quantity"]))
     look = plots.styles(spectra, palette=sns.color_palette("viridis_r", spectra["series"].nunique() + 1)[1:])
-    fig, axes = plt.subplots(2, len(rates), figsize=(10.5, 6.8), sharex=True, sharey="row", squeeze=False)
+    fig, axes = plt.subplots(2, len(rates), figsize=(8, 6.8), sharex=True, sharey="row", squeeze=False)
     for row, quantity in enumerate(quantities):
         for ax, rate in zip(axes[row], rates, strict=True):
             ax.set_xscale("log")
@@ -76,12 +76,12 @@ def fig3b_depth(table: pd.DataFrame) -> Figure:
     """Exponent over depth, early layers on the left: without dropout for four numbers of images, as fitted and
     corrected for their number; for each dropout rate; for two halves of the photographs; and the effective rank when a
     layer is read in four ways."""
-    fig, axes = plt.subplots(2, 2, figsize=(10.5, 8), sharex=True)
+    fig, axes = plt.subplots(2, 2, figsize=(8, 8), sharex=True)
     titles = {
         "numbers of images": "Numbers of images n (p = 0)",
-        "dropout rates": "Dropout rates (95 % over networks)",
+        "dropout rates": "Dropout rates\n(95 % over networks)",
         "photographs": "Halves of the photographs (p = 0)",
-        "effective rank": "Effective rank (p = 0, 95 % over networks)",
+        "effective rank": "Effective rank\n(p = 0, 95 % over networks)",
     }
     for ax, (comparison, title) in zip(axes.flat, titles.items(), strict=True):
         if comparison not in set(table["comparison"]):  # too few patches for halves
@@ -169,7 +169,7 @@ def fig4b_roughness(table: pd.DataFrame) -> Figure:
     """Roughness of the projected path and the variance of the dot's position that it explains, over depth, one line per
     dropout rate: with batch norm recalibrated, as judged, and in eval mode, where dropout's variance is missing."""
     probes, quantities = (list(dict.fromkeys(table[name])) for name in ("probe", "quantity"))
-    fig, axes = plt.subplots(len(probes), len(quantities), figsize=(10.5, 8), sharex=True, sharey="col")
+    fig, axes = plt.subplots(len(probes), len(quantities), figsize=(8, 8), sharex=True, sharey="col")
     for line, probe in zip(axes, probes, strict=True):
         for ax, quantity in zip(line, quantities, strict=True):
             rows = _placed(ax, plots.part(table, probe=probe, quantity=quantity))
@@ -188,7 +188,7 @@ def fig5_dropout(table: pd.DataFrame) -> Figure:
     eval mode, and with the network left in train mode; below, each layer's slope with its interval over the rates whose
     networks have learnt."""
     names = list(dict.fromkeys(table.dropna(subset="dropout p")["quantity"]))
-    fig, axes = plt.subplots(2, len(names), figsize=(10.5, 7.6))
+    fig, axes = plt.subplots(2, len(names), figsize=(8, 7.6))
     look = plots.styles(table)
     for (above, below), name in zip(axes.T, names, strict=True):
         plots.lines(above, plots.part(table, quantity=name), "dropout p", look=look, markers=True)

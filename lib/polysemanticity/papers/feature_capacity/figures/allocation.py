@@ -39,7 +39,7 @@ def figx_marginal_benefit(table: pd.DataFrame) -> Figure:
     """Left: marginal benefit of capacity on a logarithmic axis, one falling curve per feature of importance 2 to
     2^20, the optimum of every shared feature on one horizontal line. Right: capacity of each feature rising from 0 to
     1 in turn as dimensions are added."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.6))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.6))
     exponents = sorted(set(table[EXPONENT].dropna()))
     shades = matplotlib.colormaps[plots.SEQUENTIAL].resampled(len(exponents))
     shade = {exponent: shades(number) for number, exponent in enumerate(exponents)}
@@ -57,9 +57,9 @@ def figx_marginal_benefit(table: pd.DataFrame) -> Figure:
     left.annotate("2λ²", (0.72, common["value"].iloc[0]), xytext=(0, 6), textcoords="offset points", bbox=box)
     powers = range(2, 17, 2)
     left.set_yticks(powers, [f"$10^{{{power}}}$" for power in powers])
-    left.set(xlabel=CAPACITY, ylabel=BENEFIT, xlim=(0, 1), title="One curve a feature; dots: optimum at D = 9")
+    left.set(xlabel=CAPACITY, ylabel=BENEFIT, xlim=(0, 1), title="One curve a feature;\ndots: optimum at D = 9")
     right.set(xlabel="dimensions D", ylabel=CAPACITY, xlim=(0, 20), ylim=(0, 1.03), xticks=range(0, 21, 2))
-    right.set_title("The next feature starts before the last is full")
+    right.set_title("The next feature starts\nbefore the last is full")
     ends = plt.Normalize(exponents[0] - 0.5, exponents[-1] + 0.5)
     fig.colorbar(plt.cm.ScalarMappable(ends, shades), ax=right, label=EXPONENT, ticks=[1, 5, 10, 15, 20])
     return fig
@@ -69,7 +69,7 @@ def figx_returns(table: pd.DataFrame) -> Figure:
     """Six panels of marginal benefit against capacity for one special feature and the equal others: rising at
     kurtosis 2, flat at 3, falling at 10, with the optimal allocation as dots; at kurtosis 10 the dots of shared
     features lie on a dashed line, the common marginal benefit."""
-    fig, axes = plt.subplots(2, 3, figsize=(10, 5.8), sharex=True)
+    fig, axes = plt.subplots(2, 3, figsize=(8, 5.8), sharex=True)
     look = plots.styles(table)
     plain = {name: {"color": style["color"]} for name, style in look.items()}
     for ax, (letter, rows) in zip(axes.flat, table.groupby("example"), strict=True):

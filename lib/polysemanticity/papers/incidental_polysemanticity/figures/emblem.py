@@ -20,7 +20,7 @@ def figx_emblem(table: pd.DataFrame) -> Figure:
     feature at the end; triangles mark neurons that two features of opposite signs share by accident. Right: how many
     neurons are shared, divided by the law n²/4m, under nine conditions: near the law where sharing is free, hardly any
     where it has a price, several times as many in two linear layers."""
-    fig, (first, second, right) = plt.subplots(1, 3, figsize=(8.6, 3.4), width_ratios=(1, 1, 1.2))
+    fig, (first, second, right) = plt.subplots(1, 3, figsize=(8, 3.4), width_ratios=(1, 1, 1.2))
     for ax, name in ((first, "start"), (second, "end")):
         entries = plots.part(table, quantity=MAP, series=name)
         plots.matrix(ax, entries, "feature", "neuron", label=MAP, limit=0.45 if name == "start" else 1, colorbar=False)

@@ -13,7 +13,7 @@ def figx_limits(table: pd.DataFrame) -> Figure:
     """Left: share of dead features against the regularization, one rising set of points per number of neurons, each on
     the line predicted from single encodings. Middle: share of features whose fate is open after a fixed time, high
     for weak regularization. Right: with fewer neurons than half the features, encodings stop being one-hot."""
-    fig, axes = plt.subplots(1, 3, figsize=(10.5, 4.9), sharey=True)
+    fig, axes = plt.subplots(1, 3, figsize=(8, 4.9), sharey=True)
     strong, weak, few = (plots.part(table, experiment=name) for name in ("too strong", "too weak", "too few neurons"))
     left, middle, right = axes
 

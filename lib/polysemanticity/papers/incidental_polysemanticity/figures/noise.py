@@ -16,7 +16,7 @@ def fig5_fourth_norm(table: pd.DataFrame) -> Figure:
     strengths. Bipolar and uniform noise raise it, the two stronger ones to about the level of the sparsest simplex;
     Gaussian noise leaves it, Laplace noise lowers it. Right: final weights under bipolar noise, nearly one-hot rows,
     one of them spread over all neurons used."""
-    fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.9), width_ratios=(1, 1, 0.9))
+    fig, axes = plt.subplots(1, 3, figsize=(8, 3.9), width_ratios=(1, 1, 0.9))
     courses, look = plots.part(table, quantity=FOURTH), plots.styles(table)
     for ax, laws in zip(axes, PANELS, strict=False):
         ax.set(xscale="log", yscale="log", xlabel="step", ylim=(0.08, 1.1))
@@ -64,7 +64,7 @@ def figx_noise_pairs(table: pd.DataFrame) -> Figure:
     """Left: polysemantic neurons per network under noise alone, zero or close to it, against the law n²/4m. Middle:
     product of two opposite encodings on one neuron over time, which stays at minus one without noise and rises with it.
     Right: polysemantic neurons under l1 and noise together, falling to zero as the noise grows."""
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(10.5, 4))
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8, 4))
     rows, look = plots.part(table, quantity=f"{COUNT}, noise"), plots.styles(table)
     law = plots.part(rows, what="paper")
     sizes, style = list(law["size"]), plots.ROLES["paper"]
@@ -87,7 +87,7 @@ def figx_noise_pairs(table: pd.DataFrame) -> Figure:
     plots.lines(right, plots.part(rows, what="corrected"), "noise σ", look=look)
     plots.lines(right, plots.part(rows, what="measured"), "noise σ", look=look, markers=True)
     right.set(xlabel="σ of bipolar noise", ylabel=COUNT, ylim=(0, 1.25 * rows["value"].max()))
-    right.set_title(f"l1 and noise, n = {rows['features n'].iloc[0]:.0f}, m = {rows['neurons m'].iloc[0]:.0f}")
+    right.set_title(f"l1 and noise,\nn = {rows['features n'].iloc[0]:.0f}, m = {rows['neurons m'].iloc[0]:.0f}")
     right.legend(loc="upper right", title="band: 95 % of the mean", title_fontsize=9)
     right.set_xticks([0, 0.05, 0.1, 0.15], ["0", "0.05", "0.1", "0.15"])
     return fig

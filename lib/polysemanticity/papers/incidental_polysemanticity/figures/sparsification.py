@@ -14,7 +14,7 @@ def figx_winner(table: pd.DataFrame) -> Figure:
     """Left: sizes of forty weights of one encoding over time; all but the largest fall to zero one after the other, the
     largest rises to one, and points of plain descent lie on the exact lines. Right: weights against their initial sizes
     at five times, each a straight line cut off at a rising threshold."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.6))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.6))
     course = plots.part(table, drawn="over time")
     style = plots.styles(plots.part(course, series="exact solution"))["exact solution"]
     for (rank, series), rows in course.groupby(["rank at the start", "series"]):
@@ -43,7 +43,7 @@ def figx_weights(table: pd.DataFrame) -> Figure:
     sign."""
     sizes = table.groupby("features n")["neurons m"].unique()
     n_columns = max(map(len, sizes))
-    fig, axes = plt.subplots(len(sizes), n_columns, figsize=(2.4 * n_columns + 0.8, 2.9 * len(sizes)), squeeze=False)
+    fig, axes = plt.subplots(len(sizes), n_columns, figsize=(min(8, 2.4 * n_columns + 0.8), 2.6 * len(sizes)), squeeze=False)
     for row, (n, neurons) in zip(axes, sizes.items(), strict=True):
         for ax, m in zip(row, neurons, strict=True):
             _staircase(ax, table[(table["features n"] == n) & (table["neurons m"] == m)])
@@ -69,9 +69,9 @@ def fig2_sparsification(table: pd.DataFrame) -> Figure:
     """Three panels over time on logarithmic axes: number of live weights falling as the inverse square of time, l1 norm
     falling as its inverse, relative variance rising from 0.57 to about 1, and to 0 with the last weight. The paper's
     curve for the number lies below the simulation, the corrected one on it."""
-    fig, axes = plt.subplots(1, 3, figsize=(10.5, 4.0))
+    fig, axes = plt.subplots(1, 3, figsize=(8, 4.0))
     look, time = plots.styles(table), "time (the paper's unit)"
-    titles = ("The number falls as 1/t²", "The norm falls as 1/t", "The variance rises towards one")
+    titles = ("The number falls\nas 1/t²", "The norm falls\nas 1/t", "The variance rises\ntowards one")
     for ax, (quantity, rows), title in zip(axes, table.groupby("quantity", sort=False), titles, strict=True):
         ax.set(xscale="log")
         simulated = plots.part(rows, what="measured")
