@@ -68,7 +68,7 @@ def test_generated_parts_are_replaced_and_stable(home):
     text = (home / "README.md").read_text()
     assert "STALE" not in text and text.startswith("before\n") and text.endswith("\nafter\n")
     assert "figures/toy/fig1_toy.png" in text and "| Toy | ☑️ |" in text
-    assert "- Of 1 statements of our own **1** hold with a correction." in text
+    assert "\nOf 1 statements of our own **1** hold with a correction." in text
     assert "- **Toy**: **1** hold with a correction." in text
     table, gallery = (home / "docs" / "claims.md").read_text(), (home / "docs" / "gallery.md").read_text()
     assert "a\\|b" in table and "s: 1 [0.5, ∞]" in table and "(not blind)" in table
@@ -111,8 +111,14 @@ def test_a_sentence_is_told_only_while_its_verdicts_stand(slug):
     quantities = re.findall(r"\{([\w-]+): (.+?) \| [^}]+\}", template)
     paper = PAPERS[slug]
     assert set(told) <= set(paper.CLAIMS) and {claim for claim, _ in quantities} <= set(told)
+    paper_scale = ", ".join(f"{symbol} = 1" for symbol in re.findall(r": scale (\w+)", template))
     rows = [
-        {"id": claim, "verdict": verdict, "measured": {name: 1.0 for key, name in quantities if key == claim}}
+        {
+            "id": claim,
+            "verdict": verdict,
+            "scale": paper_scale,
+            "measured": {name: 1.0 for key, name in quantities if key == claim},
+        }
         for claim, verdict in told.items()
     ]
     for claim, quantity in quantities:

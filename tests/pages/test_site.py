@@ -1,5 +1,8 @@
 """The documentation site: it builds without a warning, asks for nothing remote, and shows all it should at both widths."""
 
+import gzip
+import importlib.resources
+import itertools
 import re
 import urllib.parse
 from html.parser import HTMLParser
@@ -36,9 +39,28 @@ PROBLEMS = r"""
     const wide = [...document.querySelectorAll("article *")].filter((e) => e.getBoundingClientRect().right > page.clientWidth + 1);
     found.push(`scrolls sideways: ${page.scrollWidth} px, ${wide.slice(0, 3).map((e) => e.outerHTML.slice(0, 90))}`);
   }
+  for (const element of document.querySelectorAll("article *")) {
+    const scrolls = /auto|scroll/.test(getComputedStyle(element).overflowX) && element.clientWidth;
+    if (scrolls && element.scrollWidth > element.clientWidth + 1 && element.tabIndex < 0 && !element.querySelector("a, button, input"))
+      found.push(`no keyboard scrolls it: ${element.outerHTML.slice(0, 90)}`);
+  }
+  for (const toggle of document.querySelectorAll("button, summary, select, input, a[href]"))
+    if (toggle.checkVisibility() && !(toggle.innerText ?? "").trim() && !toggle.ariaLabel && !toggle.title && !toggle.placeholder && !toggle.labels?.length && !toggle.querySelector("[alt], [aria-label], svg"))
+      found.push(`nameless: ${toggle.outerHTML.slice(0, 90)}`);
+  const first = [...document.querySelectorAll("article img")].find((image) => image.getBoundingClientRect().width > 60);
+  if (first && first.getBoundingClientRect().top + scrollY > 2 * innerHeight) found.push("no picture within two screens");
   return found;
 })()
 """
+KINDS = (  # a page of each kind, for what is too slow to be done on all
+    "index", "claims", "gallery", "03_feature_capacity", "audits/feature_capacity", "audits/feature_capacity/price", "glossary", "search",
+)  # fmt: skip
+AXE = """
+axe.run({resultTypes: ["violations"]}).then(({violations}) => violations
+  .filter(({impact}) => ["serious", "critical"].includes(impact))
+  .map(({id, nodes}) => `${id}: ${nodes[0].html.slice(0, 120)}`))
+"""
+MOST = 3_000_000  # bytes
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +117,13 @@ def test_every_public_name_is_in_the_reference(pages):
 
 def test_every_claim_and_every_figure_has_its_place(html, pages):
     text = {file: file.read_text() for file in pages}
-    index = text[html / "index.html"]
+    table = text[html / "claims.html"]
     for slug in audits.papers():
         for row in audits.rows(slug).values():
-            assert f'{audits.label(row["id"])}"' in index, row["id"]
+            assert f'{audits.label(row["id"])}"' in table, row["id"]
         for picture in (paths.ROOT / "figures" / slug).glob("*.png"):
-            name = f"{picture.stem}.png"
-            assert any(name in page for file, page in text.items() if file.name != "index.html"), name
+            name = f"{picture.stem}."
+            assert any(name in page for file, page in text.items() if file.name != "gallery.html"), name
 
 
 @needs_chromium
@@ -122,11 +144,53 @@ def test_every_page_in_a_browser_wide_and_narrow(html, pages):
 
 
 @needs_chromium
+def test_axe_finds_nothing_serious_on_a_page_of_each_kind(html):
+    script = (importlib.resources.files(pytest.importorskip("axe_core_python")) / "axe.min.js").read_text(
+        encoding="utf-8"
+    )
+    found = {}
+    with served(html) as address, Browser(width=400, height=900) as browser:
+        page = browser.open("about:blank")
+        for name, (theme, width) in itertools.product(KINDS, (("light", 1400), ("dark", 400))):
+            page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+            page.resize(width, 900)
+            page.goto(f"{address}/{name}.html")
+            assert page.evaluate("document.documentElement.dataset.theme") == theme
+            page.evaluate("window.MathJax?.startup?.promise?.then(() => true)")
+            page.evaluate(f"{script};0")
+            found[f"{name}, {theme}"] = page.evaluate(AXE)
+    assert not {name: problems for name, problems in found.items() if problems}
+
+
+def test_no_page_is_heavy(html, pages):
+    """Text counts as servers send it, compressed; pictures count all, though most are loaded only when they are seen."""
+    weight = {}
+    for file, tags in pages.items():
+        loaded = {(file.parent / urllib.parse.urlsplit(url).path).resolve() for url in tags.loaded if url}
+        sizes = [
+            len(gzip.compress(part.read_bytes(), 6)) if part.suffix in (".js", ".css", ".html") else part.stat().st_size
+            for part in {file, *(part for part in loaded if part.is_file())}
+        ]
+        weight[file.name] = sum(sizes)
+    heavy = {name: size for name, size in weight.items() if size > MOST}
+    assert not heavy
+
+
+def test_pictures_are_lazy_and_open_at_their_full_size(html, pages):
+    for file in pages:
+        text = re.sub(r"<header.*?</header>", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for image in re.findall(r"<img [^>]*>", text[text.find("<article") :]):
+            assert 'loading="lazy"' in image, f"{file}: {image}"
+        for before, image in re.findall(r"(.{0,60})(<img [^>]*>)", text[text.find("<article") :], re.DOTALL):
+            assert "<a " in before or ("</a>" not in before and "href" in before), f"{file}: {image}"
+
+
+@needs_chromium
 def test_the_table_of_claims_is_filtered(html):
     rows = [row for slug in audits.papers() for row in audits.rows(slug).values()]
     shown = "[...document.querySelectorAll('.claims tbody tr')].filter((row) => row.offsetParent).length"
     with served(html) as address, Browser() as browser:
-        page = browser.open(f"{address}/index.html")
+        page = browser.open(f"{address}/claims.html")
         assert page.evaluate(shown) == len(rows)
         choose = "(() => {{ const m = document.querySelector('[name={}]'); m.selectedIndex = {}; m.dispatchEvent(new Event('input', {{bubbles: true}})); return m.value; }})()"
         verdict = page.evaluate(choose.format("verdict", 1))
@@ -136,6 +200,10 @@ def test_the_table_of_claims_is_filtered(html):
         page.type(rows[0]["id"].lower())
         assert page.evaluate(shown) == 1
         assert page.evaluate("document.querySelector('.claims output').textContent") == f"1 of {len(rows)}"
+        page.goto(page.evaluate("location.href"))  # the address keeps the choice
+        assert page.evaluate(shown) == 1
+        page.goto(f"{address}/claims.html?verdict=fails")
+        assert page.evaluate(shown) == sum(row["verdict"] == "fails" for row in rows)
 
 
 def test_sources_keep_to_their_folder_and_go_when_they_are_gone(tmp_path):

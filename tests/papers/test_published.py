@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import re
+import zlib
 
 import jsonschema
 import matplotlib
@@ -54,7 +55,9 @@ def test_a_figure_is_drawn_from_its_published_table(slug, name):
     table = published(slug, name)
     figures = importlib.import_module(f"polysemanticity.papers.{slug}.figures")
     drawn = getattr(figures, name)(table)
+    panels = [ax for ax in drawn.axes if ax.axison and not hasattr(ax, "_colorbar")]
     assert any(ax.has_data() for ax in drawn.axes)
+    assert len(panels) <= 2 or drawn.get_figwidth() <= 8, f"{len(panels)} panels, {drawn.get_figwidth()} inches"
     if "paper" not in set(table["what"]):
         assert plots.PAPER.lower() not in colours_of(drawn), "the paper's colour, but no row is the paper's"
 
@@ -63,6 +66,17 @@ def test_a_figure_is_drawn_from_its_published_table(slug, name):
 def test_a_published_table_is_tidy(path):
     plots.check_tidy(plots.read(path))
     assert path.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(("slug", "name"), FIGURES)
+def test_text_in_a_figure_can_be_read_where_it_is_shown_small(slug, name):
+    """As the saved PDF has it: letters of eight pixels and more where the figure is 700 pixels wide."""
+    raw = (paths.ROOT / "figures" / slug / f"{name}.pdf").read_bytes()
+    width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", raw)[1])  # points
+    streams = re.findall(rb"/FlateDecode.*?stream\r?\n(.*?)\r?\nendstream", raw, re.DOTALL)
+    drawn = b"".join(zlib.decompressobj().decompress(stream) for stream in streams)
+    sizes = [float(size) for size in re.findall(rb"/F\d+ ([\d.]+) Tf", drawn)]
+    assert sizes and 700 * min(sizes) / width >= 8, f"{min(sizes)} points on a figure {width / 72:.1f} inches wide"
 
 
 def test_tables_and_figures_are_the_declared_ones():

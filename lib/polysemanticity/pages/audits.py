@@ -79,7 +79,7 @@ def cards() -> str:
         notebook, published = paths.notebooks()[slug].name, rows(slug)
         of_paper = [row for row in published.values() if row["whose"] in ("printed", "implied")]
         parts += [
-            ":::{container} card",
+            ":::{container} paper-card",
             f"[![{pictures.escaped(paper.FIGURES[paper.COVER])}]({pictures.place(slug, paper.COVER)})](/{notebook})",
         ]
         parts += [f"[{text(title(slug))}](/{notebook}){{.card-title}}", readme.sentence(slug, list(published.values()))]

@@ -77,11 +77,11 @@ def _paper(slug: str) -> ModuleType:
 
 
 def findings() -> str:
-    """Return how many claims hold, by whose they are, and one sentence of what was found for every paper."""
+    """Return one sentence of what was found for every paper, and how many of the papers' statements hold."""
     by_paper = _claims()
     rows = [row for rows in by_paper.values() for row in rows]
-    lines = [f"- Of {len(group)} {name} {counted(group)}." for name, group in _groups(rows).items()]
-    return "\n".join([*lines, "", *(f"- {sentence(slug, rows)}" for slug, rows in by_paper.items())])
+    told = [f"Of {len(group)} {name} {counted(group)}." for name, group in _groups(rows).items()]
+    return "\n".join([*(f"- {sentence(slug, rows)}" for slug, rows in by_paper.items()), "", *told[:1]])
 
 
 def strip() -> str:
@@ -107,17 +107,26 @@ def sentence(slug: str, rows: list[dict]) -> str:
     """Return what was found for a paper in a sentence, whose numbers are those of the rows.
 
     The paper's `FINDING` is that sentence with the verdicts that it tells; `{ID: quantity | format}` in it is what was
-    measured. Where the rows have other verdicts, their number is told instead.
+    measured, `{ID: scale n}` the n on which it was. Where the rows have other verdicts, their number is told instead.
     """
     told, template = getattr(_paper(slug), "FINDING", ({}, ""))
     by_id = {row["id"]: row for row in rows}
     if not told or any(by_id.get(claim, {}).get("verdict") != verdict for claim, verdict in told.items()):
         return f"**{_title(slug)}**: {counted(rows)}."
+    template = re.sub(r"\{([\w-]+): scale ([^}|]+)\}", lambda m: _scale(by_id[m[1]], m[2]), template)
     return re.sub(
         r"\{([\w-]+): (.+?) \| ([^}]+)\}",
         lambda m: format(by_id[m[1]]["measured"][m[2]], m[3]).replace("-", "−"),
         template,
     )
+
+
+def _scale(row: dict, symbol: str) -> str:
+    """The first value of a symbol in what a claim was measured on, as `20` for N in `N = 20 features`."""
+    found = re.search(rf"(?<!\w){re.escape(symbol)} = ([\d.,]*\d)", row["scale"])
+    if found is None:
+        raise ValueError(f"{row['id']}: its scale {row['scale']!r} has no {symbol!r}")
+    return found[1]
 
 
 def gallery() -> str:

@@ -190,4 +190,4 @@ def finish(app, name: str, template: str, context: dict, doctree) -> None:
         return f"{link}{image}" if link else f'<a class="full-size" href="{source}">{image}</a>'
 
     body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")  # the toggle shows its name
-    context["body"] = re.sub(r"(<a [^>]*>\s*)?(<img [^>]*>)", finished, body)
+    context["body"] = re.sub(r"(<a [^>]*>\s*(?:<span[^>]*>\s*)?)?(<img [^>]*>)", finished, body)

@@ -34,15 +34,11 @@ PAPER = "Simon C. Marshall, Jan H. Kirchner (2024), arXiv:2401.17975"
 COVER = "figx_emblem"  # the figure that stands for the paper
 # a sentence on what was found, and the verdicts that it tells
 FINDING = (
-    {"CT-05a": HOLDS, "CT-05b": HOLDS, "CT-07": CORRECTED, "CT-16a": CORRECTED, "CT-16d": HOLDS},
-    "**Dropout makes codes redundant, not polysemantic**: in networks that learnt to reconstruct photographs "
-    "spectra are steeper (exponent +{CT-05a: exponent per unit dropout | .2f} per unit dropout) and random "
-    "projections smoother the more dropout there was, as the paper says, though not at an equal loss. Where "
-    "features are known and the loss is equal, dropout leaves {CT-16d: loss that dropped units add, dropout ÷ none, "
-    "64 features on 32 units | .0%} of the loss that dropped units cause, and only {CT-16a: features per unit, "
-    "dropout ÷ none, 64 features on 32 units | .0%} of the features that a unit answers to. And random projections "
-    "turn smooth at an exponent of 1 + 2/d for a stimulus of d dimensions ({CT-07: threshold of a, d = 1 | .2f} for "
-    "one), not at 1.",
+    {"CT-05a": HOLDS, "CT-16a": CORRECTED},
+    "**Dropout makes a code redundant, not its units polysemantic**: in variational autoencoders of photographs it "
+    "steepens the spectrum of the activity (exponent +{CT-05a: exponent per unit dropout | .2f} per unit of the rate); "
+    "where m = 32 units hold n = 64 features, it leaves a unit "
+    "{CT-16a: features per unit, dropout ÷ none, 64 features on 32 units | .0%} of the features that it answers to.",
 )
 
 FAMILIES = (

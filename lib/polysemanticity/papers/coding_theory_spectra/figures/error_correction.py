@@ -40,7 +40,7 @@ def _with_dashes(look: dict, table: pd.DataFrame) -> dict:
 
 
 def _legend_below(ax) -> None:
-    ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=2, columnspacing=1, handlelength=2.6)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.16), handlelength=2.6)
 
 
 def _changes(ax, changes: pd.DataFrame) -> None:

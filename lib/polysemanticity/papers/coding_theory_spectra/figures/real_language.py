@@ -44,9 +44,7 @@ def fig6a_exponents(table: pd.DataFrame) -> Figure:
         return nothing
     names, look = _networks(table), plots.styles(table.assign(what="measured"))
     quantities = list(dict.fromkeys(table["quantity"]))
-    fig, axes = plt.subplots(
-        2, len(names), figsize=(8, 6.4), sharex=True, sharey="row", squeeze=False
-    )
+    fig, axes = plt.subplots(2, len(names), figsize=(8, 6.4), sharex=True, sharey="row", squeeze=False)
     for column, name in enumerate(names):
         for ax, quantity in zip(axes[:, column], quantities, strict=True):
             rows = plots.part(table, network=name, quantity=quantity).dropna(subset=["value"])
@@ -113,9 +111,7 @@ def fig6d_complement(table: pd.DataFrame) -> Figure:
     base, projections, further = dict.fromkeys(single["series"])
     neurons = look["further neurons"]
     marks = {base: {**neurons, "markerfacecolor": "none"}, projections: look["minimum energy"], further: neurons}
-    fig, axes = plt.subplots(
-        len(names), 2, figsize=(8, 0.6 + 4.6 * len(names)), squeeze=False, width_ratios=(1, 1.3)
-    )
+    fig, axes = plt.subplots(len(names), 2, figsize=(8, 0.6 + 4.6 * len(names)), squeeze=False, width_ratios=(1, 1.3))
     for (left, right), name in zip(axes, names, strict=True):
         plots.points(
             left, plots.part(added, network=name), DEPTH, look=_look(look, added, name), joined=True, dodge=0.06

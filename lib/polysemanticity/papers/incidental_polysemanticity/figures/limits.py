@@ -21,7 +21,7 @@ def figx_limits(table: pd.DataFrame) -> Figure:
     left.set(xscale="log", title="Too strong", xlabel="λ", ylabel="share of dead features")
     plots.lines(left, plots.part(strong, what="corrected"), "λ", y="share", look=look, drawstyle="steps-post")
     plots.points(left, plots.part(strong, what="measured"), "λ", y="share", look=look)
-    left.set(ylabel="share of features (right: of features or neurons)")
+    left.set(ylabel="share of features\n(right: of features or neurons)")
     left.set_xticks([0.2, 0.4, 0.8, 1.2], ["0.2", "0.4", "0.8", "1.2"])
 
     middle.set(xscale="log", title="Too weak", xlabel="λ")
