@@ -43,9 +43,8 @@ def figx_weights(table: pd.DataFrame) -> Figure:
     sign."""
     sizes = table.groupby("features n")["neurons m"].unique()
     n_columns = max(map(len, sizes))
-    fig, axes = plt.subplots(
-        len(sizes), n_columns, figsize=(min(8, 2.4 * n_columns + 0.8), 2.6 * len(sizes)), squeeze=False
-    )
+    size = (min(8, 2.4 * n_columns + 0.8), 2.6 * len(sizes))
+    fig, axes = plt.subplots(len(sizes), n_columns, figsize=size, squeeze=False)
     for row, (n, neurons) in zip(axes, sizes.items(), strict=True):
         for ax, m in zip(row, neurons, strict=True):
             _staircase(ax, table[(table["features n"] == n) & (table["neurons m"] == m)])
