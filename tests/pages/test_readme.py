@@ -108,7 +108,7 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize("slug", PAPERS)
 def test_a_sentence_is_told_only_while_its_verdicts_stand(slug):
     told, template = PAPERS[slug].FINDING
-    quantities = re.findall(r"\{([\w-]+): (.+?) \| [^}]+\}", template)
+    quantities = re.findall(r"\{([\w-]+): ([^{}]+?) \| [^}]+\}", template)
     paper = PAPERS[slug]
     assert set(told) <= set(paper.CLAIMS) and {claim for claim, _ in quantities} <= set(told)
     paper_scale = ", ".join(f"{symbol} = 1" for symbol in re.findall(r": scale (\w+)", template))

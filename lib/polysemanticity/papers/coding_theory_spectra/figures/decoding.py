@@ -12,7 +12,7 @@ def figx_decoding(table: pd.DataFrame) -> Figure:
     prime, a random order and the identity. All are read from every layer but the output; there, for the first two,
     it falls to near chance on new x and less far on x that the probe has seen. Beside it the spectra of the three
     outputs, which are alike."""
-    fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.2), width_ratios=(1.7, 1))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 4.2), width_ratios=(1.7, 1))
     table = table.assign(series=table["series"].str.replace("g^x mod p", "$g^x$ mod $p$", regex=False))
     share = plots.part(table, quantity="share of bits of x read right")
     chance = share["series"] == "chance"
