@@ -109,6 +109,17 @@ def test_a_common_slope_at_an_equal_value_is_the_regression_on_both():
     assert intervals.common_slope(values, x).low > 0
 
 
+def test_a_common_slope_that_nothing_tells_is_nan_or_without_ends():
+    rng = np.random.default_rng(3)
+    for n in (1, 2):
+        found = intervals.common_slope(rng.standard_normal((n, 3)), [0.2] * n)
+        assert np.isnan(found.value) and (found.low, found.high) == (-np.inf, np.inf)
+    second = np.array([0.0, 0.1])[:, None] + [1, 2, 3]
+    assert np.isnan(intervals.common_slope(rng.standard_normal((2, 3)), [0.0, 0.1], second).value)
+    found = intervals.common_slope([[1.0], [3.0]], [0.0, 1.0])
+    assert found.value == pytest.approx(2) and (found.low, found.high) == (-np.inf, np.inf)
+
+
 def test_a_common_slope_covers_the_truth():
     x, rng = (0.0, 0.2, 0.4, 0.6, 0.8), np.random.default_rng(1)
     found = [intervals.common_slope(rng.standard_normal((5, 4)), x) for _ in range(1000)]

@@ -4,6 +4,7 @@ An interval is at the level of 95 % unless another is asked for. Functions that 
 estimate for each of the other places; along a single axis they return plain numbers.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -143,17 +144,22 @@ def common_slope(values, x, held_equal=None, level: float = 0.95) -> Estimate:
     """Return the slope of values [x, sample] on x and its t interval, where every sample has its own constant.
 
     A sample is what was followed over all x, such as a training seed. held_equal [x, sample]: a second regressor, such
-    as the loss, so that the slope is that at an equal value of it.
+    as the loss, so that the slope is that at an equal value of it. Where x, or x at an equal second regressor, does not
+    vary, the slope is NaN, and where nothing is left to tell its error the interval is the whole line.
     """
     values, x = np.asarray(values, dtype=float), np.asarray(x, dtype=float)
     check(values.ndim == 2 and len(values) == len(x), "values", values.shape, f"[x, sample] with {len(x)} x")
     regressors = [np.broadcast_to(x[:, None], values.shape), *([] if held_equal is None else [np.asarray(held_equal)])]
     design = np.stack([(column - column.mean(0)).ravel() for column in regressors], axis=1)
     target = (values - values.mean(0)).ravel()
+    if np.linalg.matrix_rank(design, tol=1e-9 * np.abs(design).max()) < len(regressors):
+        return Estimate(math.nan, -math.inf, math.inf)
     inverse = np.linalg.inv(design.T @ design)
     coefficients = inverse @ design.T @ target
     residual = target - design @ coefficients
     dof = target.size - values.shape[1] - len(regressors)
+    if dof < 1:
+        return Estimate(float(coefficients[0]), -math.inf, math.inf)
     half = stats.t.ppf((1 + level) / 2, dof) * np.sqrt(residual @ residual / dof * inverse[0, 0])
     return Estimate(float(coefficients[0]), float(coefficients[0] - half), float(coefficients[0] + half))
 

@@ -345,6 +345,9 @@ def test_variables_that_change_what_python_or_matplotlib_do_do_not_reach_kernels
     found = run._environment("token")
     assert not set(run.NOT_INHERITED) & set(found) and found["PYTHONUTF8"] == "1"
     assert found["PYTHONPATH"].startswith(str(paths.PACKAGE.parent))
+    assert found["MPLCONFIGDIR"] == str(paths.cache() / "matplotlib")
+    monkeypatch.setenv("MPLCONFIGDIR", "mine")
+    assert run._environment("token")["MPLCONFIGDIR"] == "mine"
 
 
 def test_a_guide_needs_neither_parameters_nor_claims(home, capsys):

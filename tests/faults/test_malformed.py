@@ -138,7 +138,7 @@ SAMPLE = [
     (["--only", "coding_theory_spectra", "--set", "sizes=[384,192]"], "vision.sizes"),
     (["--only", "coding_theory_spectra", "--set", "text=~nosuchuser/words.txt"], "language.text"),
     (["--only", "coding_theory_spectra", "--set", "folder=2024"], "vision.folder"),
-    (["--only", "coding_theory_spectra", "--set", "source=cifar10"], "CIFAR-10 root"),
+    (["--only", "coding_theory_spectra", "--set", "source=cifar10", "vision.retrain=true"], "CIFAR-10 root"),
 ]
 
 

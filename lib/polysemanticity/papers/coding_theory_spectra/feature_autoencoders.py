@@ -180,9 +180,9 @@ def on_features(
     adds to it, `index` `features_per_unit`, `twins` the share of units that another one repeats, `redundancy`
     1 − effective rank ÷ units of the hidden layer's covariance.
     """
-    drawn, held = (streams.generator(seed, stream, device) for stream in ("data", "probes"))
+    drawn, held, erased = (streams.generator(seed, stream, device) for stream in ("data", "probes", "erasures"))
     probe = sparse_features((n_nets, PROBES_PER_UNIT * n_units, n_features), density, held)
-    erase = perceptrons.multiplied("dropout", DROPPED, streams.generator(seed, "erasures", device))
+    erase = perceptrons.multiplied("dropout", DROPPED, erased)
     nets = perceptrons.perceptrons(
         (n_features, n_units, n_features), ("relu", "relu"), (True, False), n_nets,
         streams.generator(seed, "weights", device),
@@ -197,7 +197,7 @@ def on_features(
     act = perceptrons.multiplied(noise, rate, factors)
     stops = [0, *np.unique(np.geomspace(10, n_steps, n_stops).round().astype(int)).tolist()]
     course: dict[str, list] = {"step": [], **{name: [] for name in ("loss", "added", "index", "twins", "redundancy")}}
-    changed = (drawn, factors, *course.values())
+    changed = (drawn, factors, erased, *course.values())
     for step, now in perceptrons.trained(nets, draw, n_steps, lr, act, weight_decay, stops, also=changed):
         with torch.no_grad():
             hidden, output = perceptrons.activities(now, probe)
