@@ -158,6 +158,10 @@ def audit(paper: ModuleType, family: ModuleType, explained: Mapping[str, str], s
     """Return the page of one family of experiments of a paper."""
     published, parts = rows(paper.SLUG), [f"# {_title(family.__name__.rpartition('.')[2])}", _lead(family)]
     told = []
+    first = next((published[key]["figure"] for key in family.CLAIMS if published.get(key, {}).get("figure")), None)
+    if first:
+        parts.append(pictures.figure(paper, first, published, sights.get(first, "")))
+        told.append(first)
     for key, claim in family.CLAIMS.items():
         if key in published:
             figure = published[key]["figure"]

@@ -162,7 +162,11 @@ def page(name: str, document) -> nbformat.NotebookNode:
         for claim in pictures.shown_in(cell, "claim"):
             section.source = f"({audits.label(claim)}-in-notebook)=\n{section.source}"
     covers = [paper for slug, paper in papers.items() if slug in name] or list(papers.values())
-    document.cells = [*cells[:1], nbformat.v4.new_markdown_cell(_covers(covers), id="covers"), *cells[1:]]
+    cover = nbformat.v4.new_markdown_cell(_covers(covers), id="covers")
+    blocks = cells[0].source.split("\n\n", 2)  # title, authors, the rest
+    cells[0].source = "\n\n".join(blocks[:2])
+    told = [nbformat.v4.new_markdown_cell(text, id="summary") for text in blocks[2:]]
+    document.cells = [cells[0], cover, *told, *cells[1:]]
     return document
 
 
