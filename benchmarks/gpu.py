@@ -271,7 +271,7 @@ def tests(device: str, quick: bool) -> dict:
 
 def smoke(device: str, quick: bool) -> dict:
     """Every notebook in the profile smoke on the device, into a folder of its own."""
-    only = ["--only", "feature_capacity", "--set", "n_steps=10"] if quick else []
+    only = ["--only", "feature_capacity"] if quick else []
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "notebooks").symlink_to(paths.ROOT / "notebooks")
         own = {"POLYSEMANTICITY_HOME": folder, "POLYSEMANTICITY_CACHE": f"{folder}/cache"}
