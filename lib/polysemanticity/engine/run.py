@@ -355,18 +355,15 @@ def _launch(job: Job, token: str, force: bool, address: str) -> Job:
 def _environment(token: str, address: str = "") -> dict[str, str]:
     """The environment of every process that a run starts; `address` is that of the scheduler it computes on."""
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    return (
-        {"MPLCONFIGDIR": str(paths.cache() / "matplotlib")}
-        | inherited
-        | {  # there may be no home to write to
-            processes.TOKEN: token,
-            runtime.CLUSTER: address,
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.PACKAGE.parent), os.environ.get("PYTHONPATH")])),
-            "PYTHONHASHSEED": "0",
-            "PYTHONUTF8": "1",  # text is UTF-8, wherever this runs
-            "OMP_NUM_THREADS": "1",  # what a notebook computes itself does not depend on the number of cores
-        }
-    )
+    inherited.setdefault("MPLCONFIGDIR", str(paths.cache() / "matplotlib"))  # there may be no home to write to
+    return inherited | {
+        processes.TOKEN: token,
+        runtime.CLUSTER: address,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(paths.PACKAGE.parent), os.environ.get("PYTHONPATH")])),
+        "PYTHONHASHSEED": "0",
+        "PYTHONUTF8": "1",  # text is UTF-8, wherever this runs
+        "OMP_NUM_THREADS": "1",  # what a notebook computes itself does not depend on the number of cores
+    }
 
 
 def _cluster(request: str | None, token: str) -> str:
