@@ -1,11 +1,13 @@
 // What depends on the width of the window, and names for what the theme leaves without one.
 const WIDE = ".bd-article table, .bd-article pre, .pst-scrollable-table-container, mjx-container, .bd-article dt.sig";
 
-// whatever scrolls sideways can be reached and scrolled by keyboard
+// whatever scrolls sideways can be reached and scrolled by keyboard, whenever it begins to: a narrower window, a font
+// or a picture that arrives late, a fold that opens
 const reach = () => {
   for (const element of document.querySelectorAll(WIDE))
     if (element.scrollWidth > element.clientWidth + 1 && element.clientWidth) element.tabIndex = 0;
 };
+const resized = new ResizeObserver(reach);
 
 document.addEventListener("DOMContentLoaded", () => {
   for (const summary of document.querySelectorAll("summary"))
@@ -16,8 +18,9 @@ document.addEventListener("DOMContentLoaded", () => {
   // a button that shows its name needs no other
   for (const button of document.querySelectorAll("button[aria-label]"))
     if (button.textContent.trim()) button.removeAttribute("aria-label");
+  for (const element of document.querySelectorAll(WIDE))
+    for (const box of [element, ...element.children]) resized.observe(box);
   reach();
-  window.MathJax?.startup?.promise?.then(reach);
 });
 window.addEventListener("load", () => window.MathJax?.startup?.promise?.then(reach));
-window.addEventListener("resize", reach);
+document.fonts.ready.then(reach);

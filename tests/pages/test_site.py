@@ -25,6 +25,8 @@ PROBLEMS = r"""
     if (!image.naturalWidth) found.push(`not loaded: ${image.src}`);
     if (!image.alt.trim() || /\.(png|webp|svg)$/.test(image.alt)) found.push(`no alt text: ${image.src}`);
   }
+  await document.fonts.ready;
+  for (const frame of [1, 2, 3]) await new Promise((drawn) => requestAnimationFrame(drawn));  // what follows a size has run
   for (const formula of document.querySelectorAll(".math"))
     if (!formula.querySelector("mjx-container svg")) found.push(`not typeset: ${formula.textContent}`);
   for (const wrong of document.querySelectorAll("[data-mml-node=merror]")) found.push(`error: ${wrong.textContent}`);
