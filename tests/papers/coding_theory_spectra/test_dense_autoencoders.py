@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from polysemanticity import claims, plots
+from polysemanticity import claims, plots, projections
 from polysemanticity.base import config
 from polysemanticity.base.results import Results
+from polysemanticity.networks import perceptrons
 from polysemanticity.papers import coding_theory_spectra as paper
 from polysemanticity.papers.coding_theory_spectra import dense_autoencoders, vision
 from polysemanticity.projections import stimuli
@@ -22,7 +23,7 @@ def test_networks_of_photographs_are_measured_and_deterministic(smoke):
         "n_train": 1280
     }
     first, second = (dense_autoencoders.on_photographs(seed=3, device="cpu", **settings) for _ in range(2))
-    for key in ("exponent", "narrow_exponent", "decodability"):
+    for key in ("exponent", "narrow_exponent", "decodability", "roughness"):
         assert first[key].shape == (2, 3) and np.isfinite(first[key]).all()
     assert (first["attacked_loss"] > first["test_loss"]).all()
     for key, value in first.items():
@@ -30,8 +31,9 @@ def test_networks_of_photographs_are_measured_and_deterministic(smoke):
 
 
 def test_patches_of_training_and_probing_come_from_different_photographs():
-    learnt, held, scale = dense_autoencoders.patches(3, 90, 40, "", "cpu")
-    assert learnt.shape == (90, 144) and held.shape == (40, 144) and 0.05 < scale < 0.5
+    learnt, held, (mean, scale) = dense_autoencoders.patches(3, 90, 40, "", "cpu")
+    assert learnt.shape == (90, 144) and held.shape == (40, 144) and 0.05 < scale < 0.5 and 0.1 < mean < 0.9
+    assert float(learnt.mean()) == pytest.approx(0, abs=1e-5) and float(learnt.std()) == pytest.approx(1, abs=1e-5)
     assert not {row.numpy().tobytes() for row in learnt} & {row.numpy().tobytes() for row in held}
 
 
@@ -51,6 +53,24 @@ def test_decodability_is_the_share_that_a_linear_map_explains():
     assert abs(dense_autoencoders.decodability(torch.randn(4000, 6, generator=rng), x)) < 0.02
 
 
+def test_roughness_is_that_of_every_layer_projected_by_hand():
+    nets = perceptrons.perceptrons(
+        (9, 6, 6, 3, 6, 9), ("relu", "relu", "identity", "relu", "identity"), (False,) * 5, 2,
+        torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    frames = stimuli.moving_dot(40, 4, radius=1.0, sigma=1.0).frames.reshape(40, 16)[:, :9]
+    path = torch.from_numpy(frames).float().expand(2, -1, -1)
+    found = dense_autoencoders.roughness(nets, path, 5, np.random.default_rng(1))
+    rng, x, by_hand = np.random.default_rng(1), path[1].double().numpy(), []
+    for place, (weight, bias) in enumerate(zip(nets.weights, nets.biases, strict=True)):
+        x = x @ weight[1].double().numpy() + bias[1].double().numpy()
+        x = x if nets.activations[place] == "identity" else np.maximum(x, 0)
+        if place in dense_autoencoders.HIDDEN:
+            drawn = [x @ m for m in np.split(projections.random_projection(6, 15, rng), 5, axis=1)]
+            by_hand.append(np.mean([np.log10(projections.roughness(points, closed=True)) for points in drawn]))
+    assert found.shape == (2, 3) and found[1] == pytest.approx(by_hand, abs=1e-5)
+
+
 SETTINGS, ELSEWHERE = dense_autoencoders.Settings(), vision.Settings(source="cifar10")  # no photographs are read
 
 
@@ -63,6 +83,7 @@ def planted(configs, exponents, n_nets=4):
             zip(("train_loss", "test_loss", "noisy_loss", "attacked_loss"), rng.random((4, n_nets)), strict=True)
         )
         row = {"exponent": layers, "narrow_exponent": layers, "decodability": np.full((n_nets, 3), 0.9), **losses}
+        row["roughness"] = -layers
         row["grey_loss"] = np.full(n_nets, 2.0)
         rows.append([row])
     return Results(configs, rows)
@@ -98,11 +119,39 @@ def test_networks_no_better_than_mean_grey_are_not_judged():
 @pytest.mark.parametrize(("per_decade", "verdict"), [(0.0, claims.HOLDS), (0.4, claims.FAILS)])
 def test_planted_growth_with_width_is_judged_rightly(per_decade, verdict):
     configs = dense_autoencoders.width_ladder(SETTINGS, ELSEWHERE)
+    assert len(configs) == 2 * (4 * 3 + 1)
     ladder = planted(configs, [1.5 + per_decade * np.log10(config["width"] / 64) for config in configs])
-    measured = dense_autoencoders.measured_widths(ladder)
-    assert claims.verdict_of(paper.CLAIMS["CT-15"], measured.quantities) == verdict
-    assert all(found.value == pytest.approx(per_decade, abs=0.02) for found in measured.quantities.values())
+    for claim, measured in dense_autoencoders.measured_widths(ladder).items():
+        assert claims.verdict_of(paper.CLAIMS[claim], measured.quantities) == verdict
+        assert all(found.value == pytest.approx(per_decade, abs=0.02) for found in measured.quantities.values())
+        assert "13 trainings" in measured.error and "the widest at 0.001" in measured.scale
     table = dense_autoencoders.widths_table(ladder)
     plots.check_tidy(table)
     assert table["units m"].drop_duplicates().tolist() == list(SETTINGS.widths)
     assert (plots.part(table, what="paper")["exponent a, ranks 3 to 16"] == 1).all()
+    shown = dense_autoencoders.growth_table(ladder).set_index("a decade of width adds to")
+    found = float(shown.loc["log10 roughness", "p = 0, at equal loss"].split()[0])
+    assert found == pytest.approx(-per_decade, abs=0.02) and shown.shape == (3, 4)
+
+
+def test_growth_that_is_only_progress_is_none_at_equal_loss():
+    """The exponent follows the loss, which falls with width and with the learning rate."""
+    configs = dense_autoencoders.width_ladder(SETTINGS, ELSEWHERE)
+    lost = [np.log10(config["width"]) + 0.5 * np.log10(config["lr"]) for config in configs]
+    ladder = planted(configs, [1.5 + value for value in lost])
+    for row, value in zip(ladder.results, lost, strict=True):
+        row[0]["test_loss"] = np.full(4, np.exp(-value))
+    raw, equal = (dense_autoencoders.growth(ladder, "narrow_exponent", equal) for equal in (False, True))
+    assert [one.value for one in raw] == pytest.approx([1, 1], abs=0.05)
+    assert [one.value for one in equal] == pytest.approx([0, 0], abs=0.05)
+
+
+def test_growth_is_unknown_where_too_little_was_learnt_or_varied():
+    configs = dense_autoencoders.width_ladder(SETTINGS, ELSEWHERE)
+    ladder = planted(configs, [1.5] * len(configs))
+    ladder[0][0]["test_loss"][:] = 3  # one training in 26 is left out
+    assert all(np.isfinite(one.low) for one in dense_autoencoders.growth(ladder, "roughness", False))
+    for row in ladder.results[:10]:
+        row[0]["test_loss"][:] = 3
+    assert all(np.isinf(one.low) for one in dense_autoencoders.growth(ladder, "roughness", False))
+    assert all(np.isinf(one.low) for one in dense_autoencoders.growth(ladder.where(lr=1e-3), "roughness", False))

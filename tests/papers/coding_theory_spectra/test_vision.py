@@ -289,7 +289,8 @@ def judged(claim, truth):
         "CT-19c": across_layers.measured_beyond_depth,
         "CT-19d": across_layers.measured_training,
         "CT-20a": across_layers.measured_survival,
-        "CT-20b": across_layers.measured_survival_under_dropout,
+        "CT-20b": lambda nets: across_layers.measured_survival_under_dropout(nets, False),
+        "CT-20c": lambda nets: across_layers.measured_survival_under_dropout(nets, True),
     }
     assert set(measures) == set(vision.CLAIMS) | set(across_layers.CLAIMS)
     return measures[claim](planted(**truth))
@@ -315,6 +316,7 @@ def judged(claim, truth):
         ("CT-19d", {"steep": -1}, {"steep": 1}),
         ("CT-20a", {"survives": 0.1}, {"survives": -0.1}),
         ("CT-20b", {"kept": 0.1}, {"kept": -0.1}),
+        ("CT-20c", {"kept": 0.1}, {"kept": -0.1}),
     ],
 )
 def test_planted_results_are_judged_rightly(claim, holds, fails):

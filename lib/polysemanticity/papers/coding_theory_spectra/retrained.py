@@ -33,7 +33,9 @@ def rows(nets: Results) -> dict[str, Measured]:
     found["CT-19c"] = across_layers.measured_beyond_depth(nets)
     found["CT-19d"] = across_layers.measured_training(nets)
     found["CT-20a"] = across_layers.measured_survival(nets)
-    return found | {"CT-20b": across_layers.measured_survival_under_dropout(nets)}
+    for letter, equal in zip("bc", (False, True), strict=True):
+        found[f"CT-20{letter}"] = across_layers.measured_survival_under_dropout(nets, equal)
+    return found
 
 
 def verdicts(nets: Results) -> dict[str, str]:
