@@ -175,6 +175,7 @@ def test_roles_decide_how_a_series_looks():
     assert plots.PAPER not in plots.SERIES and plots.CORRECTED not in plots.SERIES
     with pytest.raises(ValueError, match="roles of series 'a'"):
         plots.styles(roles.assign(series="a"))
+    assert len({style["marker"] for style in plots.marked(look).values()}) == 6 and "marker" not in look["c"]
 
 
 def test_lines_have_their_intervals_as_bands():

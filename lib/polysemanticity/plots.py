@@ -263,6 +263,12 @@ def styles(table: pd.DataFrame, series: str | Sequence = "series", palette: Sequ
     return found
 
 
+def marked(look: Mapping[str, dict]) -> dict[str, dict]:
+    """Return styles in which every series, of whatever role, has a marker of its own, so that grey tells them apart."""
+    names = enumerate(look.items())
+    return {name: {**style, "marker": MARKERS[place % len(MARKERS)]} for place, (name, style) in names}
+
+
 def lines(
     ax: Axes,
     table: pd.DataFrame,

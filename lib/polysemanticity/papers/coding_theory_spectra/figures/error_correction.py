@@ -67,13 +67,13 @@ def figx_error_correction(table: pd.DataFrame) -> Figure:
     step to which activity is rounded: all three bits at fine steps, fewer at coarse ones and after more dropouts."""
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8, 5))
     bits = plots.part(table, quantity="bits of 3 that a decoder reads")
-    look, ours = _with_dashes(plots.styles(bits), bits), bits["low"].notna()
+    look, ours = plots.marked(_with_dashes(plots.styles(bits), bits)), bits["low"].notna()
     plots.lines(left, bits[ours], LAYER, look=look, markers=True)
     plots.lines(left, bits[~ours], LAYER, look=look)
     left.set(title="A decoder reads the bits", xlabel=LAYER, ylabel="bits", ylim=(0, 3.2))
     distance, later = plots.part(table, quantity="squared distance ÷ variance of clean states"), "blocks later"
     middle.set(yscale="log")
-    look, mean = _with_dashes(plots.styles(distance), distance), distance["network"] == "mean"
+    look, mean = plots.marked(_with_dashes(plots.styles(distance), distance)), distance["network"] == "mean"
     plots.lines(middle, distance[mean], later, look=look, markers=True)
     middle.set(title="One dropout is corrected", xlabel=later, ylabel="squared distance ÷ variance of clean states")
     exact = plots.part(table, quantity="exact mutual information [bits]")

@@ -59,7 +59,7 @@ def _capacity(ax, capacity: pd.DataFrame) -> None:
         ax.plot(searched["dropout D"], searched["value"], **dots, label=labels[2])
         ax.annotate(f"{q:g} levels", (0, exact["value"].iloc[0]), xytext=(6, 4), textcoords="offset points", fontsize=9)
     ax.set(title="Capacity of one unit", xlabel="dropout rate D", ylabel=capacity["quantity"].iloc[0])
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.14))
 
 
 def figx_flat_redundant(table: pd.DataFrame) -> Figure:

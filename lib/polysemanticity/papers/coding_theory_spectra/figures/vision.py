@@ -117,7 +117,7 @@ def _rates(rows: pd.DataFrame) -> dict[str, dict]:
 def _placed(ax: Axes, rows: pd.DataFrame, **ticks) -> pd.DataFrame:
     """Rows with the place of their layer on an axis whose ticks are the layers, in the table's order."""
     layers = list(dict.fromkeys(rows["layer"].dropna()))
-    ax.set_xticks(range(len(layers)), layers, rotation=45, **ticks)
+    ax.set_xticks(range(len(layers)), layers, rotation=45, ha="right", rotation_mode="anchor", **ticks)
     return rows.assign(place=rows["layer"].map({layer: place for place, layer in enumerate(layers)}))
 
 
@@ -189,13 +189,14 @@ def fig5_dropout(table: pd.DataFrame) -> Figure:
     networks have learnt."""
     names = list(dict.fromkeys(table.dropna(subset="dropout p")["quantity"]))
     fig, axes = plt.subplots(2, len(names), figsize=(8, 7.6))
-    look = plots.styles(table)
+    look = plots.marked(plots.styles(table))
     for (above, below), name in zip(axes.T, names, strict=True):
         plots.lines(above, plots.part(table, quantity=name), "dropout p", look=look, markers=True)
         above.set(title=name[0].upper() + name[1:], xlabel="dropout rate p", ylabel="mean of the encoder's layers")
         slopes = _placed(below, plots.part(table, quantity=f"change of {name} per unit p"))
         below.axhline(0, **plots.CONTROL_LINE)
         plots.points(below, slopes, "place", look=look, dodge=0.2)
+        below.set_xticks(below.get_xticks(), below.get_xticklabels(), rotation=90, ha="center", rotation_mode="default")
         below.set_ylabel("change per unit p")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return fig

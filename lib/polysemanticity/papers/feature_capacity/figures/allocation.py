@@ -72,14 +72,15 @@ def figx_returns(table: pd.DataFrame) -> Figure:
     fig, axes = plt.subplots(2, 3, figsize=(8, 5.8), sharex=True)
     look = plots.styles(table)
     plain = {name: {"color": style["color"]} for name, style in look.items()}
+    drawn = {**plain, "special": {**plain["special"], "linewidth": 3}}
     for ax, (letter, rows) in zip(axes.flat, table.groupby("example"), strict=True):
         plots.lines(ax, plots.part(rows, quantity=COMMON), CAPACITY, look=look)
-        plots.lines(ax, plots.part(rows, quantity=BENEFIT), CAPACITY, look=plain)
+        plots.lines(ax, plots.part(rows, quantity=BENEFIT), CAPACITY, look=drawn)
         dots = plots.part(rows, quantity=OPTIMUM)
         plots.points(ax, dots, CAPACITY, look=plain, ms=8, mec="black", clip_on=False, zorder=5)
         ax.set(ylim=(0, None), xlabel="", ylabel="")
         ax.set_title(f"{letter}: kurtosis {rows['kurtosis κ'].iloc[0]:g}, v = {rows['importance v'].iloc[0]:g}")
-    handles = [Line2D([], [], **plain[name], label=name) for name in ("the others", "special")]
+    handles = [Line2D([], [], **drawn[name], label=name) for name in ("the others", "special")]
     handles += [Line2D([], [], **look[COMMON], label="common 2λ²")] if COMMON in look else []
     handles.append(Line2D([], [], marker="o", ms=8, mec="black", mfc="none", ls="", label="optimum"))
     fig.legend(handles=handles, loc="outside upper right", ncols=4)

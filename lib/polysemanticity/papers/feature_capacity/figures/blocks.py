@@ -48,10 +48,11 @@ def figx_block_geometry(table: pd.DataFrame) -> Figure:
             ax.set_title(f"{model}, density {density:g}", fontsize=10)
             sizes = plots.part(some, quantity=SIZE)
             pairs = sizes[["features N", "value"]].itertuples(index=False)
-            found = "\n".join(f"{value:.3g} per block in the mean, N = {n:.0f}" for n, value in pairs)
+            found = "\n".join(f"N = {n:.0f}: {value:.3g} per block" for n, value in pairs)
             ax.set_xlabel(found, fontsize=9)
         row[0].set_ylabel("feature, sorted by block")
     fig.colorbar(axes[0, 0].collections[0], ax=axes, label=GRAM, shrink=0.6)
+    fig.supxlabel("below each: features per block, mean over starts", fontsize=10)
     fig.suptitle(
         "One block in the quadratic model; digons that melt in the ReLU autoencoder", weight="bold", fontsize=11
     )

@@ -12,7 +12,8 @@ def figx_correlated(table: pd.DataFrame) -> Figure:
     exclusive partners, falling to zero where activity is independent, whether or not there is a dimension for each
     pair; all other pairs stay between."""
     fig, ax = plt.subplots(figsize=(7, 4.2))
-    plots.lines(ax, table, "co-activity q", y="mean squared cosine", markers=True)
+    look = plots.marked(plots.styles(table))
+    plots.lines(ax, table, "co-activity q", y="mean squared cosine", look=look, markers=True)
     ax.axvline(1, color=plots.CONTROL, lw=0.8)
     ax.text(1.04, 0.6, "independent", color=plots.CONTROL, rotation=90, va="center")
     ax.set(xlabel="q = E x²y² of partners: 0 exclusive, 5 always together", ylabel="mean squared cosine")
