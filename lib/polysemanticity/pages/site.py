@@ -34,6 +34,7 @@ LONG_CELL = 12  # lines; code of a longer cell is folded, as is what imports, dr
 FOLDED = re.compile(
     r"^(from|import|plots\.(show|use_style)|claims\.(judge|save)|notebook\.show_(table|claims))\b", re.MULTILINE
 )
+PLAIN = {claims.HOLDS: "✓", claims.CORRECTED: "◐", claims.FAILS: "✗", claims.UNCLEAR: "?", claims.NOT_TESTED: "–"}
 OWN_PLACE = ("index", "estimators", "claims", "gallery")  # pages that index.md names by itself
 
 
@@ -88,7 +89,14 @@ def sources() -> dict[str, bytes | str | Path]:
     found["_static/tex-svg-full.js"] = Path(
         importlib.metadata.distribution("sphinx-mathjax-offline").locate_file(MATHJAX)
     )
-    return found
+    return {name: _plain(what) if isinstance(what, str) else what for name, what in found.items()}
+
+
+def _plain(text: str) -> str:
+    """The text with the marks of verdicts in signs that fonts for text have, where emoji may be empty boxes."""
+    for verdict, mark in claims.MARKS.items():
+        text = text.replace(mark, PLAIN[verdict])
+    return text
 
 
 def version() -> str:

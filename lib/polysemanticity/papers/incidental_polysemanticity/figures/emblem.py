@@ -53,10 +53,10 @@ def figx_emblem(table: pd.DataFrame) -> Figure:
     for series, rows in found.groupby("series", sort=False):
         middle = found["series"].tolist().index(series) + (len(rows) - 1) / 2
         side = (
-            {"ha": "left", "x": 1.4}
+            {"ha": "left", "x": 1.15}
             if rows["value"].max() < 1.5
             else {"ha": "right", "x": 2.75, "bbox": {"fc": "white", "ec": "none", "pad": 1}}
         )
-        right.text(y=middle, s=series, va="center", fontsize=9, color=COLOURS[series], weight="bold", **side)
+        right.text(y=middle, s=series, va="center", fontsize=8, color=COLOURS[series], weight="bold", **side)
     right.set_title("The law n²/4m, and what ends it", fontsize=10, pad=9)
     return fig
