@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int, Num
 from scipy.special import gammaln, ndtr, ndtri
-from scipy.stats import binom
 
 from polysemanticity.base.checks import check
 
@@ -144,7 +144,7 @@ def erasure_limit(n_bits: int, n_units: int, levels: int, rate) -> Float[np.ndar
     check(levels >= 2, "levels", levels, "an integer of at least 2")
     survivors = np.arange(n_units + 1)
     told = 2.0 ** np.minimum(0, survivors * np.log2(levels) - n_bits)
-    return (binom.pmf(survivors, n_units, 1 - d[..., None]) * told).sum(-1)
+    return (scipy.stats.binom.pmf(survivors, n_units, 1 - d[..., None]) * told).sum(-1)
 
 
 def expected_confusions(n_bits: int, n_units: int, levels: int, active: int | None = None) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy  # which imports its parts when they are first used: statistics take a second
 
 from polysemanticity.base.checks import check
 
@@ -51,7 +51,7 @@ def mean(samples, axis: int = -1, level: float = 0.95) -> Estimate:
     samples = _samples(samples, axis)
     n = samples.shape[axis]
     middle = samples.mean(axis)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * stats.sem(samples, axis)
+    half = scipy.stats.t.ppf((1 + level) / 2, n - 1) * scipy.stats.sem(samples, axis)
     return Estimate(_plain(middle), _plain(middle - half), _plain(middle + half))
 
 
@@ -77,7 +77,7 @@ def difference(first, second, grain: float = 0.0, level: float = 0.95) -> Estima
     value, error = float(both[0].mean() - both[1].mean()), float(np.sqrt(parts.sum()))
     if error == 0:
         return exact(value)
-    half = stats.t.ppf((1 + level) / 2, parts.sum() ** 2 / (parts**2 / (n - 1)).sum()) * error
+    half = scipy.stats.t.ppf((1 + level) / 2, parts.sum() ** 2 / (parts**2 / (n - 1)).sum()) * error
     return Estimate(value, float(value - half), float(value + half))
 
 
@@ -102,7 +102,7 @@ def jackknife(statistic: Callable, parts, level: float = 0.95) -> Estimate:
     value = np.asarray(statistic(total))
     left = np.array([statistic(total - part) for part in parts])
     n = len(parts)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * np.sqrt((n - 1) / n * ((left - left.mean(0)) ** 2).sum(0))
+    half = scipy.stats.t.ppf((1 + level) / 2, n - 1) * np.sqrt((n - 1) / n * ((left - left.mean(0)) ** 2).sum(0))
     return Estimate(_plain(value), _plain(value - half), _plain(value + half))
 
 
@@ -110,8 +110,8 @@ def poisson(total: int, n_runs: int, level: float = 0.95) -> Estimate:
     """Return the mean count per run and its exact (Garwood) interval from the total count over `n_runs` runs."""
     check(total >= 0, "total", total, "a count of at least 0")
     check(n_runs >= 1, "n_runs", n_runs, "at least one run")
-    low = stats.chi2.ppf((1 - level) / 2, 2 * total) / 2 if total > 0 else 0.0
-    high = stats.chi2.ppf((1 + level) / 2, 2 * total + 2) / 2
+    low = scipy.stats.chi2.ppf((1 - level) / 2, 2 * total) / 2 if total > 0 else 0.0
+    high = scipy.stats.chi2.ppf((1 + level) / 2, 2 * total + 2) / 2
     return Estimate(total / n_runs, float(low / n_runs), float(high / n_runs))
 
 
@@ -129,14 +129,14 @@ def proportion(successes: int, trials: int, level: float = 0.95) -> Estimate:
     """Return the share of successes and its exact (Clopper–Pearson) interval."""
     allowed = "0 <= successes <= trials"
     check(trials >= 1 and 0 <= successes <= trials, "successes, trials", (successes, trials), allowed)
-    interval = stats.binomtest(int(successes), int(trials)).proportion_ci(confidence_level=level, method="exact")
+    interval = scipy.stats.binomtest(int(successes), int(trials)).proportion_ci(confidence_level=level, method="exact")
     return Estimate(successes / trials, float(interval.low), float(interval.high))
 
 
 def slope(x, y) -> Estimate:
     """Return the slope of the least-squares line with its 95 % t interval."""
-    fit = stats.linregress(x, y)
-    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    fit = scipy.stats.linregress(x, y)
+    half = scipy.stats.t.ppf(0.975, len(x) - 2) * fit.stderr
     return Estimate(float(fit.slope), float(fit.slope - half), float(fit.slope + half))
 
 
@@ -160,7 +160,7 @@ def common_slope(values, x, held_equal=None, level: float = 0.95) -> Estimate:
     dof = target.size - values.shape[1] - len(regressors)
     if dof < 1:
         return Estimate(float(coefficients[0]), -math.inf, math.inf)
-    half = stats.t.ppf((1 + level) / 2, dof) * np.sqrt(residual @ residual / dof * inverse[0, 0])
+    half = scipy.stats.t.ppf((1 + level) / 2, dof) * np.sqrt(residual @ residual / dof * inverse[0, 0])
     return Estimate(float(coefficients[0]), float(coefficients[0] - half), float(coefficients[0] + half))
 
 

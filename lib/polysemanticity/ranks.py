@@ -1,19 +1,19 @@
 """Statistics of ranks: correlations of order, and neighbours out of order."""
 
 import numpy as np
+import scipy
 from jaxtyping import Integer, Num
-from scipy import stats
 
 
 def rank_correlation(
     x: Num[np.ndarray, " n"], y: Num[np.ndarray, " n"], given: Num[np.ndarray, " n"] | None = None
 ) -> float:
     """Spearman's rank correlation; with `given`, the partial one: of what is left of both ranks after its ranks."""
-    x, y = stats.rankdata(x), stats.rankdata(y)
+    x, y = scipy.stats.rankdata(x), scipy.stats.rankdata(y)
     r = np.corrcoef(x, y)[0, 1]
     if given is None:
         return float(r)
-    rx, ry = (np.corrcoef(side, stats.rankdata(given))[0, 1] for side in (x, y))
+    rx, ry = (np.corrcoef(side, scipy.stats.rankdata(given))[0, 1] for side in (x, y))
     return float((r - rx * ry) / np.sqrt((1 - rx**2) * (1 - ry**2)))
 
 

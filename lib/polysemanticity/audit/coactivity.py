@@ -14,8 +14,9 @@ than others. (Ours.)
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 import torch
-from scipy import sparse, special, stats
+from scipy import sparse, special
 
 from polysemanticity.audit import sources
 from polysemanticity.base.checks import check
@@ -58,7 +59,7 @@ def overlap(units: torch.Tensor, coactivity, used: np.ndarray) -> Coactive:
     rest = pairs - len(a)  # pairs without any co-activity
     moments = [((a - mean) ** k).sum() + rest * (-mean) ** k for k in (2, 3)]
     check(moments[0] > 1e-20 * (a**2).sum() and a.sum() > 0, "coactivity", "the same for all pairs", "some that differ")
-    variance, skewness = (float(stats.beta(0.5, (dims - 1) / 2).stats(name)) for name in "vs")
+    variance, skewness = (float(scipy.stats.beta(0.5, (dims - 1) / 2).stats(name)) for name in "vs")
     deviation = (float(a @ b) - mean * total) / np.sqrt(variance * moments[0])
     weight, shared = (np.bincount(i, values, n) + np.bincount(j, values, n) for values in (a, a * b))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -69,7 +70,7 @@ def overlap(units: torch.Tensor, coactivity, used: np.ndarray) -> Coactive:
 
 def _normal(deviation: float, skewness: float) -> float:
     """The normal deviate of a deviation whose law is a gamma law of this skewness; the deviation, if that is less."""
-    law, below = stats.pearson3(skewness), deviation < 0
+    law, below = scipy.stats.pearson3(skewness), deviation < 0
     tail = law.cdf(deviation) if below else law.sf(deviation)
     size = min(-special.ndtri(max(float(tail), 1e-300)), abs(deviation))
     return float(-size if below else size)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy
 import torch
-from scipy import stats
 
 from polysemanticity import capacity as capacities
 from polysemanticity.audit import nulls, pairs, reports, sources
@@ -73,7 +73,7 @@ class CapacityReport:
     @property
     def z_limit(self) -> float:
         """Size of a feature's z beyond which chance puts any feature with a probability of level / shares."""
-        return float(stats.norm.isf(self.level / self.shares / 2 / max(int(self.table["z"].notna().sum()), 1)))
+        return float(scipy.stats.norm.isf(self.level / self.shares / 2 / max(int(self.table["z"].notna().sum()), 1)))
 
     @property
     def efficiency_z(self) -> float:
@@ -91,7 +91,7 @@ class CapacityReport:
             number = int((sign * z > self.z_limit).sum())
             if number:
                 found.append(f"{number} feature{'' if number == 1 else 's'} more {many} than by chance")
-        single = stats.norm.isf(self.level / self.shares / 2)
+        single = scipy.stats.norm.isf(self.level / self.shares / 2)
         if abs(self.efficiency_z) > single:
             side = "above" if self.efficiency_z > 0 else "below"
             found.append(f"an efficiency {side} that of random directions")
@@ -158,7 +158,7 @@ class CapacityReport:
             ("blocks", _sizes(self.blocks)),
         ]
         if "predicted" in self.table:
-            agreement = stats.spearmanr(self.table["capacity"], self.table["predicted"]).statistic
+            agreement = scipy.stats.spearmanr(self.table["capacity"], self.table["predicted"]).statistic
             rows.append(("capacity as predicted", f"rank correlation {agreement:.2f}"))
         if self.coactive is not None:
             seen = f"{self.coactive.overlap:.2f} of chance  (z = {self.coactive.z:+.1f})"

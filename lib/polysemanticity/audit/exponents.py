@@ -14,8 +14,8 @@ vary more, which blocks of rows show: leaving one out at a time, the eigenvalues
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import stats
 
 from polysemanticity import intervals, spectra
 from polysemanticity.base.checks import check
@@ -108,7 +108,7 @@ def block_exponent(
     influence = influence * (high - low) / (2 * STEP)
     jackknife = float(np.sqrt((influence**2).mean()))
     stderr = max(law.stderr, jackknife)
-    half = stats.t.ppf(0.975, blocks - 1) * stderr
+    half = scipy.stats.t.ppf(0.975, blocks - 1) * stderr
     return BlockExponent(law, jackknife, stderr, (max(law.exponent - half, 0.0), law.exponent + half), influence)
 
 
@@ -122,7 +122,7 @@ def difference(one: BlockExponent, other: BlockExponent) -> intervals.Estimate:
     check(blocks == len(other.influence), "blocks", (blocks, len(other.influence)), "the same blocks of both layers")
     together = np.sqrt(((one.influence - other.influence) ** 2).mean())
     error = max(float(together), float(np.hypot(one.law.stderr, other.law.stderr)))
-    return intervals.exact(one.law.exponent - other.law.exponent, stats.t.ppf(0.975, blocks - 1) * error)
+    return intervals.exact(one.law.exponent - other.law.exponent, scipy.stats.t.ppf(0.975, blocks - 1) * error)
 
 
 def _tilted(eigenvalues, shift: float):

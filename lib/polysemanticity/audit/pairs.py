@@ -8,9 +8,10 @@ import time
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float
-from scipy import sparse, stats
+from scipy import sparse
 
 from polysemanticity.base.checks import check
 
@@ -39,7 +40,7 @@ def calibrated_cosine(n_features: int, n_dims: int, level: float) -> float:
     check(n_features >= 2, "n_features", n_features, "at least 2")
     check(n_dims >= 2, "n_dims", n_dims, "at least 2, as all cosines are 1 in one dimension")
     check(0 < level < 1, "level", level, "in (0, 1)")
-    return float(np.sqrt(stats.beta.isf(level / (n_features * (n_features - 1) / 2), 0.5, (n_dims - 1) / 2)))
+    return float(np.sqrt(scipy.stats.beta.isf(level / (n_features * (n_features - 1) / 2), 0.5, (n_dims - 1) / 2)))
 
 
 def above(units: Float[torch.Tensor, "features dims"], cosine: float) -> Pairs:

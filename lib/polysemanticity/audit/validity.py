@@ -7,7 +7,7 @@ features' own law are varied independently, and what a statistic follows can be 
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from polysemanticity import spectra
 from polysemanticity.base import streams
@@ -71,4 +71,4 @@ def agreement(layers: pd.DataFrame) -> pd.DataFrame:
 
 def _partial(x, y, given) -> float:
     left, right = (part - np.polyval(np.polyfit(given, part, 1), given) for part in (x, y))
-    return float(stats.pearsonr(left, right).statistic)
+    return float(scipy.stats.pearsonr(left, right).statistic)

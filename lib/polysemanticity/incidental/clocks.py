@@ -21,10 +21,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import optimize
 from torch import Tensor
 
 from polysemanticity.base.checks import check
@@ -142,7 +142,7 @@ def halving_time(n_neurons: int, l1: float, share: float = 0.5) -> float:
         winner.sparsity_law(n_neurons, l1, [math.exp(log_time)], corrected=True).l1_norm[0]
     )
     scale = math.log(1 / (l1 * math.sqrt(n_neurons)))
-    return math.exp(optimize.brentq(lambda log_time: norm(log_time) - target, scale - 5, scale + 2))
+    return math.exp(scipy.optimize.brentq(lambda log_time: norm(log_time) - target, scale - 5, scale + 2))
 
 
 def _apart(overlap: Tensor) -> Tensor:

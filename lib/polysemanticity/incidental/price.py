@@ -20,10 +20,10 @@ or the weight with which the two are seen together. What follows is derived here
 """
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import optimize
 
 from polysemanticity.base.checks import check
 from polysemanticity.incidental import interference
@@ -43,7 +43,7 @@ def escape_weight(ratio: float) -> float:
     def force(angle):
         return 4 * ratio * np.sin(angle) * np.cos(angle) - (np.cos(angle) - np.sin(angle))
 
-    return float(np.sin(optimize.brentq(force, 0.0, np.pi / 4)))
+    return float(np.sin(scipy.optimize.brentq(force, 0.0, np.pi / 4)))
 
 
 def lone_pairs(
@@ -108,4 +108,4 @@ def expected_left(
     def excess(share):
         return np.interp(ratio * empty_share(per_feature, share), ratios, left) - share
 
-    return float(optimize.brentq(excess, 0.0, 1.0)) if ratio > 0 else 1.0
+    return float(scipy.optimize.brentq(excess, 0.0, 1.0)) if ratio > 0 else 1.0

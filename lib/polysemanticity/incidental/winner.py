@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float
 from numpy import ndarray
-from scipy import integrate, special
+from scipy import special
 
 from polysemanticity.base.checks import check
 
@@ -150,7 +151,7 @@ def sparsity_law(n_neurons: int, l1: float, times: Times, corrected: bool = Fals
     excess, square = hazard - threshold, 1 + threshold**2 - threshold * hazard  # first two moments above the threshold
     variance, n_alive = square / excess**2 - 1, n_neurons * special.erfc(threshold / math.sqrt(2))
     inverse_norm = np.sqrt((1 + variance) / n_alive)
-    scaled_time = integrate.cumulative_trapezoid(1 / variance, inverse_norm, initial=0)
+    scaled_time = scipy.integrate.cumulative_trapezoid(1 / variance, inverse_norm, initial=0)
     some = n_alive >= 1
     log_alive, log_inverse = (
         np.interp(l1 * times, scaled_time[some], np.log(values[some]), right=np.nan)
@@ -193,7 +194,7 @@ def _solve(size: ndarray, l1: float, times: ndarray) -> tuple[ndarray, ndarray]:
     if not size.any() or distinct[-1] == 0:
         return np.zeros(len(times)), np.full(len(times), size.max())
     options = {"method": "LSODA", "t_eval": distinct, "rtol": 1e-10, "atol": 1e-13, "events": _death, "args": (l1,)}
-    solved = integrate.solve_ivp(_Gaps(size).slope, (0.0, distinct[-1]), np.array([0.0, size.max()]), **options)
+    solved = scipy.integrate.solve_ivp(_Gaps(size).slope, (0.0, distinct[-1]), np.array([0.0, size.max()]), **options)
     if not solved.success:
         raise RuntimeError(f"the exact solution stopped: {solved.message}")
     if len(solved.t):  # else it died before the first of the times
@@ -217,7 +218,7 @@ def survives(weights: Float[ndarray, "neuron"], l1: float) -> bool:
     if above_death(0.0, start, l1) < 0:
         return True
     options = {"method": "LSODA", "rtol": 1e-8, "atol": 1e-11, "events": [above_death, _death], "args": (l1,)}
-    end = integrate.solve_ivp(sums.slope, (0.0, 1e3 / l1), start, **options).y[1, -1]
+    end = scipy.integrate.solve_ivp(sums.slope, (0.0, 1e3 / l1), start, **options).y[1, -1]
     return bool(end > l1 / 4)  # a loss below 1 needs s > l1 / 2, rest needs s > 1 / √3; both exceed l1 / 4
 
 

@@ -17,9 +17,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float, Num
-from scipy.optimize import brentq
 
 from polysemanticity.spectra import covariance
 
@@ -142,7 +142,7 @@ def _from_two(measured: Float[np.ndarray, " orders"], m: int) -> float:
         raise ValueError(
             f"samples: moments {np.exp(measured)}: allowed are those of an exponent from 0 to {STEEPEST:g}"
         )
-    return brentq(excess, 0.0, STEEPEST)
+    return scipy.optimize.brentq(excess, 0.0, STEEPEST)
 
 
 def _scatter_at(exponent: float, *setting):

@@ -10,9 +10,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.interpolate import CubicSpline
-from scipy.optimize import brentq
 
 from polysemanticity.spectra import wishart
 from polysemanticity.spectra.covariance import Spectrum, covariance_spectrum
@@ -118,7 +117,7 @@ def zipf_exponent(spectrum: Spectrum, first: int = 11, last: int = 500) -> float
         weights = np.exp(-exponent * (log_ranks - log_ranks[0]))
         return weights @ log_ranks / weights.sum() - target
 
-    return float(brentq(excess, -MAX_EXPONENT, MAX_EXPONENT))
+    return float(scipy.optimize.brentq(excess, -MAX_EXPONENT, MAX_EXPONENT))
 
 
 def _ranks(spectrum: Spectrum, first: int, last: int | None) -> tuple[int, int]:
@@ -211,7 +210,7 @@ def _calibration(slope: float, setting: tuple) -> tuple[np.ndarray, np.ndarray, 
     nodes = np.arange(low, high + 1) * NODE
     table = np.array([_slope_distribution(node, *setting) for node in nodes])
     fine = np.linspace(nodes[0], nodes[-1], 50 * (len(nodes) - 1) + 1)
-    means, spreads = CubicSpline(nodes, table)(fine).T
+    means, spreads = scipy.interpolate.CubicSpline(nodes, table)(fine).T
     return fine, means, spreads
 
 

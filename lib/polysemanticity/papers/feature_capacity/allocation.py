@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 import torch
-from scipy.optimize import brentq, minimize, minimize_scalar
 
 from polysemanticity import capacity, intervals, ranks
 from polysemanticity.base import streams
@@ -186,14 +186,16 @@ def numerical_benefit(c: float, importance: float, kurtosis: float, step: float 
         def loss(n):
             return (kurtosis - 1) * (importance - n) ** 2 + 2 * n**2 * (1 / c - 1)
 
-        return minimize_scalar(loss, bounds=(0, 2 * importance), method="bounded", options={"xatol": 1e-10}).fun
+        return scipy.optimize.minimize_scalar(
+            loss, bounds=(0, 2 * importance), method="bounded", options={"xatol": 1e-10}
+        ).fun
 
     return (least_loss(c - step) - least_loss(c + step)) / (2 * step)
 
 
 def kurtosis_of_constant_returns() -> float:
     """The kurtosis at which the marginal benefits at C = 0.25 and C = 0.75 are equal, found numerically."""
-    return brentq(lambda k: numerical_benefit(0.75, 1.0, k) - numerical_benefit(0.25, 1.0, k), 1.5, 10)
+    return scipy.optimize.brentq(lambda k: numerical_benefit(0.75, 1.0, k) - numerical_benefit(0.25, 1.0, k), 1.5, 10)
 
 
 def loss_by_sampling(
@@ -237,7 +239,7 @@ def allocations_by_solver(*, seed: int, device: str, n_problems: int, n_features
 def _solve(v, kappa, dims):
     """min Σ L_i(C_i) with Σ C_i = dims and 0 ≤ C ≤ 1 by sequential quadratic programming."""
     total = {"type": "eq", "fun": lambda c: c.sum() - dims, "jac": np.ones_like}
-    solution = minimize(
+    solution = scipy.optimize.minimize(
         lambda c: capacity.feature_loss(np.clip(c, 0, 1), v, kappa).sum(),
         np.full(len(v), dims / len(v)),
         jac=lambda c: -capacity.marginal_benefit(np.clip(c, 0, 1), v, kappa),

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pandas as pd
+import scipy
 import torch
-from scipy import integrate
 
 from polysemanticity import capacity, intervals
 from polysemanticity.base import streams
@@ -260,7 +260,7 @@ def _integrals(decay: float, kurtosis: float, n_features: int) -> tuple[float, .
     def slope(dims: float) -> float:
         return 2 * float(capacity.optimal_allocation(v, kurtosis, dims).price) ** 2
 
-    return tuple(integrate.quad(slope, d, d + 1, epsrel=1e-9, limit=200)[0] for d in range(1, len(v) - 1))
+    return tuple(scipy.integrate.quad(slope, d, d + 1, epsrel=1e-9, limit=200)[0] for d in range(1, len(v) - 1))
 
 
 def price_table(models: Results, nets: Results) -> pd.DataFrame:

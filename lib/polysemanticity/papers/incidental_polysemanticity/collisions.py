@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 import torch
-from scipy import special, stats
+from scipy import special
 
 from polysemanticity import incidental, intervals
 from polysemanticity.base import streams
@@ -573,7 +574,7 @@ def measured_published(seed: int) -> Measured:
     draws = streams.rng(seed, "published").normal(PUBLISHED_MEAN, error, size=(2000, len(m)))
     slopes = [log_slope(m, np.maximum(draw, 0.1)[None] * PUBLISHED_INSTANCES) for draw in draws]
     middle = log_slope(m, np.array(PUBLISHED_MEAN)[None] * PUBLISHED_INSTANCES)
-    half = stats.t.ppf(1 - 0.025 / len(BANDS), PUBLISHED_INSTANCES - 1)
+    half = scipy.stats.t.ppf(1 - 0.025 / len(BANDS), PUBLISHED_INSTANCES - 1)
     bands = {}
     for name, chosen in _in_bands(m / n).items():
         value, sem = np.sum(np.array(PUBLISHED_MEAN)[chosen]), math.sqrt(np.sum(error[chosen] ** 2))
