@@ -24,7 +24,7 @@ def every_worker():
 def test_what_reads_no_device_is_a_cpus(on_a_card):
     found = {name: placement.device(worker, {}, on_a_card) for name, worker in every_worker().items()}
     none = {name for name, place in found.items() if place == "cpu"}
-    assert {"estimators.planted", "descent.stationary", "sparsification.course", "bits.read_out"} <= none
+    assert {"entropy.rounded_units", "descent.stationary", "sparsification.course", "bits.read_out"} <= none
     assert found["vision.vae"] == found["collisions.count"] == found["design.penalised"] == CARD
 
 

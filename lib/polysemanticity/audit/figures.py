@@ -1,12 +1,14 @@
-"""Drawings of the reports; the only module here that needs matplotlib."""
+"""Drawings of the reports and of the trials; the only module here that needs matplotlib."""
 
 import io
 
 import numpy as np
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from polysemanticity import plots
+from polysemanticity.audit import trials
 
 MOST = 3000  # features drawn, equally spaced in the order of their lengths
 
@@ -121,4 +123,74 @@ def sharing(report) -> Figure:
     right.bar([1], [report.count.chance], yerr=[2 * report.count.sd], color=plots.CONTROL, capsize=4)
     right.set_xticks([0, 1], ["measured", "chance"])
     right.set(ylabel="shared units (chance: ± 2 sd)", title="Shared units")
+    return fig
+
+
+def planted(table: pd.DataFrame) -> Figure:
+    """Error of two estimators against the planted exponent, a panel for each size; from `trials.planted`.
+
+    Bars hold 95 % of the data sets. The plain fit is grey.
+    """
+    rows = trials.errors(table)
+    rows = rows.assign(what=np.where(rows["estimator"] == "plain fit", "control", "measured"))
+    look = plots.styles(rows, "estimator")
+    sizes = list(rows[["samples n", "units m"]].drop_duplicates().itertuples(index=False))
+    fig, axes = plt.subplots(1, len(sizes), figsize=(2.7 * len(sizes), 3.6), sharey=True, squeeze=False)
+    for ax, (n, m) in zip(axes[0], sizes, strict=True):
+        own = plots.part(rows, **{"samples n": n, "units m": m})
+        plots.points(ax, own, "planted exponent a", "estimator", look=look, dodge=0.25)
+        ax.axhline(0, **plots.CONTROL_LINE, label="no error")
+        ax.set(title=f"n = {n} samples,\nm = {m} units", xlabel="planted exponent a")
+    axes[0, 0].set_ylabel("estimate − planted")
+    axes[0, -1].legend(loc="lower right", title="bars: 95 % of data sets", alignment="left")
+    return fig
+
+
+def estimators(table: pd.DataFrame, spoilt: pd.DataFrame) -> Figure:
+    """Error of every estimator against the planted exponent, from `trials.planted` at one size; beside it what those
+    with an interval read from laws that are spoilt, from `trials.spoilt`."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), width_ratios=(1.15, 1))
+    rows = trials.errors(table).assign(what="measured")
+    read = trials.scatter(spoilt, ("spoilt by", "estimator"), "estimate").assign(what="measured")
+    own = rows["estimator"].isin(read["estimator"])
+    look = plots.styles(pd.concat([rows[own], rows[~own]]), "estimator")
+    plots.points(left, rows, "planted exponent a", "estimator", look=look, dodge=0.12)
+    left.axhline(0, **plots.CONTROL_LINE, label="no error")
+    n, m = rows[["samples n", "units m"]].iloc[0]
+    left.set(title=f"n = {n} samples, m = {m} units", xlabel="planted exponent a", ylabel="estimate − planted")
+    left.set_ylim(-0.32, 0.32)
+    left.legend(loc="upper left", ncols=2)
+    kinds = list(dict.fromkeys(read["spoilt by"]))
+    places = read.assign(place=read["spoilt by"].map(kinds.index))
+    plots.points(right, places, "place", "estimator", look=look, dodge=0.12)
+    right.set_xticks(range(len(kinds)), [_on_two_lines(kind) for kind in kinds])
+    a = spoilt["planted exponent a"].iloc[0]
+    right.axhline(a, **plots.CORRECTED_LINE, label="planted")
+    right.set(title=f"a = {a:g}, spoilt by …", ylabel="exponent read", xlim=(-0.4, len(kinds) - 0.6), ylim=(0.8, 3.4))
+    right.legend(loc="upper right")
+    return fig
+
+
+def _on_two_lines(text: str) -> str:
+    """The text, a long one broken after its second word."""
+    words = text.split()
+    return text if len(words) < 4 else f"{' '.join(words[:2])}\n{' '.join(words[2:])}"
+
+
+def dropout_and_breaks(dropped: pd.DataFrame, bent: pd.DataFrame) -> Figure:
+    """Exponent read under dropout in one pass and in two, from `trials.dropout`, with bands that hold 95 % of the data
+    sets; and how often a law is called broken, from `trials.breaks`, with 95 % intervals."""
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.9))
+    rows = trials.scatter(dropped, ("dropout rate D", "estimator"), "estimate")
+    rows = rows.assign(what=np.where(rows["estimator"] == "one pass", "control", "measured"))
+    plots.lines(left, rows, "dropout rate D", "estimator", markers=True)
+    left.axhline(dropped["planted exponent a"].iloc[0], **plots.CORRECTED_LINE, label="planted")
+    left.set(title="Dropout on while probing", xlabel="dropout rate D", ylabel="exponent read", ylim=(0, 1.8))
+    left.legend(loc="lower left")
+    name = f"called broken at rank {trials.BREAK}"
+    rows = trials.shares_broken(bent).assign(what="measured", series=name)
+    plots.lines(right, rows, "difference of the two exponents", markers=True)
+    right.set(title="Is a broken law seen to be broken?", ylim=(-0.03, 1.03))
+    right.set(xlabel="difference of the two exponents", ylabel="share called broken")
+    right.legend(loc="lower right")
     return fig

@@ -10,12 +10,12 @@ from polysemanticity.claims import CORRECTED, HOLDS
 from polysemanticity.papers.coding_theory_spectra import (
     across_layers,
     across_networks,
+    circle_codes,
     decoding,
     dense_autoencoders,
     emblem,
     entropy,
     error_correction,
-    estimators,
     feature_autoencoders,
     inputs,
     known_information,
@@ -44,12 +44,12 @@ FINDING = (
 FAMILIES = (
     across_layers,
     across_networks,
+    circle_codes,
     dense_autoencoders,
     decoding,
     emblem,
     entropy,
     error_correction,
-    estimators,
     feature_autoencoders,
     known_information,
     linear_dropout,
@@ -73,7 +73,6 @@ class Config:
     known_information: known_information.Settings = family(known_information.Settings)
     error_correction: error_correction.Settings = family(error_correction.Settings)
     decoding: decoding.Settings = family(decoding.Settings)
-    estimators: estimators.Settings = family(estimators.Settings)
     dense_autoencoders: dense_autoencoders.Settings = family(dense_autoencoders.Settings)
     feature_autoencoders: feature_autoencoders.Settings = family(feature_autoencoders.Settings)
     entropy: entropy.Settings = family(entropy.Settings)

@@ -6,6 +6,9 @@ from polysemanticity.papers.coding_theory_spectra.figures.across_networks import
 from polysemanticity.papers.coding_theory_spectra.figures.across_networks import (
     figx_slope_prediction as figx_slope_prediction,
 )
+from polysemanticity.papers.coding_theory_spectra.figures.circle_codes import (
+    figx_stringer_curves as figx_stringer_curves,
+)
 from polysemanticity.papers.coding_theory_spectra.figures.decoding import figx_decoder_gap as figx_decoder_gap
 from polysemanticity.papers.coding_theory_spectra.figures.decoding import figx_decoding as figx_decoding
 from polysemanticity.papers.coding_theory_spectra.figures.dense_autoencoders import figx_activations as figx_activations
@@ -18,14 +21,6 @@ from polysemanticity.papers.coding_theory_spectra.figures.error_correction impor
 from polysemanticity.papers.coding_theory_spectra.figures.error_correction import (
     figx_error_correction as figx_error_correction,
 )
-from polysemanticity.papers.coding_theory_spectra.figures.estimators import (
-    figx_dropout_and_breaks as figx_dropout_and_breaks,
-)
-from polysemanticity.papers.coding_theory_spectra.figures.estimators import figx_estimators as figx_estimators
-from polysemanticity.papers.coding_theory_spectra.figures.estimators import (
-    figx_planted_exponents as figx_planted_exponents,
-)
-from polysemanticity.papers.coding_theory_spectra.figures.estimators import figx_stringer_curves as figx_stringer_curves
 from polysemanticity.papers.coding_theory_spectra.figures.feature_autoencoders import (
     figx_noise_needed as figx_noise_needed,
 )
