@@ -133,7 +133,7 @@ def planted(table: pd.DataFrame) -> Figure:
     """
     rows = trials.errors(table)
     rows = rows.assign(what=np.where(rows["estimator"] == "plain fit", "control", "measured"))
-    look = plots.styles(rows, "estimator")
+    look = plots.marked(plots.styles(rows, "estimator"))
     sizes = list(rows[["samples n", "units m"]].drop_duplicates().itertuples(index=False))
     fig, axes = plt.subplots(1, len(sizes), figsize=(2.7 * len(sizes), 3.6), sharey=True, squeeze=False)
     for ax, (n, m) in zip(axes[0], sizes, strict=True):
