@@ -129,7 +129,7 @@ def breaks(
     steps: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6, 1.0),
     n_samples: int = 512,
     n_units: int = 512,
-    n_sets: int = 20,
+    n_sets: int = 15,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Return whether laws are called broken whose exponent is 1 up to rank BREAK and 1 + step beyond it.
