@@ -20,6 +20,22 @@ def test_a_repeated_code_survives_and_one_without_repetition_keeps_half():
     assert found[0]["kept_exponent"] > found[1]["kept_exponent"] + 1
 
 
+def test_units_that_few_images_drive_do_not_spoil_the_reader():
+    """Rectified units far below their threshold, and images with heavy tails: single images decide on weights."""
+    rng = np.random.default_rng(0)
+    heavy = rng.standard_normal((800, 16)) ** 3
+    target = erasing.components(torch.from_numpy(np.hstack([10 * heavy, rng.standard_normal((800, 48))])))
+    units = np.maximum(target @ rng.standard_normal((16, 128)) - np.linspace(0, 20, 128), 0)
+    units -= units[::2].mean(0)
+    told = erasing._held_out_r2(units[1::2] @ erasing._reader(units[::2], target[::2]), target[1::2])
+    gram, right = units[::2].T @ units[::2], units[::2].T @ target[::2]
+    fits = [np.linalg.solve(gram + gram.trace() / 128 * 10.0**power * np.eye(128), right) for power in range(-8, 2)]
+    best = max(erasing._held_out_r2(units[1::2] @ fit, target[1::2]) for fit in fits)
+    assert told > best - 0.05 and told > 0.65
+    found = erasing.survival(torch.from_numpy(units), target, np.random.default_rng(1))
+    assert 0 < found["survives"] < 1
+
+
 def test_a_dead_layer_tells_nothing_and_what_is_too_small_is_refused():
     target = erasing.components(torch.rand(600, 20))
     assert np.isnan(list(erasing.survival(torch.ones(600, 128), target, np.random.default_rng(0)).values())).all()

@@ -65,18 +65,22 @@ def _one(activity: Tensor, target: np.ndarray, units: int, rng: np.random.Genera
 
 
 def _reader(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Ridge regression of rows without a mean, as strong as generalised cross-validation asks for (Golub et al. 1979).
+    """Ridge regression of rows without a mean, as strong as is best for each row when it is left out (Allen 1974).
 
-    Least squares alone would fit the noise of units that say the same, and read more off fewer units.
+    Least squares alone would fit the noise of units that say the same, and read more off fewer units. Generalised
+    cross-validation, which takes all rows to have the same weight in the fit, is far too weak where units are active
+    for few rows.
     """
     values, vectors = np.linalg.eigh(x.T @ x)
-    values, told = values.clip(min=0), vectors.T @ (x.T @ y)
-    strengths, errors = values.mean() * 10.0 ** np.arange(-8.0, 2.0), []
-    for strength in strengths:
-        weight = told / (values + strength)[:, None]
-        residual = (y**2).sum() - 2 * (weight * told).sum() + (weight**2 * values[:, None]).sum()
-        errors.append(residual / (len(x) - (values / (values + strength)).sum()) ** 2)
-    return vectors @ (told / (values + strengths[np.argmin(errors)])[:, None])
+    values, told, scores = values.clip(min=0), vectors.T @ (x.T @ y), x @ vectors
+    strengths = values.mean() * 10.0 ** np.arange(-8.0, 2.0)
+    fits = [told / (values + strength)[:, None] for strength in strengths]
+    own = [(scores**2 / (values + strength)).sum(1) for strength in strengths]  # a row's weight in its own prediction
+    errors = [
+        (((y - scores @ fit) / (1 - weight).clip(min=1e-9)[:, None]) ** 2).sum()
+        for fit, weight in zip(fits, own, strict=True)
+    ]
+    return vectors @ fits[int(np.argmin(errors))]
 
 
 def _held_out_r2(read: np.ndarray, target: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+import scipy
 
 from polysemanticity import claims
 from polysemanticity.base.checks import check
@@ -89,9 +90,20 @@ def in_words(nets: Results) -> str:
     found, here = record(), verdicts(nets)
     if not found["seeds"]:
         return "No networks trained anew are recorded in this checkout."
-    same = sum(found["verdicts"][name] == verdict for name, verdict in here.items())
+    anew = found["verdicts"]
+    same = [name for name, verdict in here.items() if anew.get(name) == verdict]
+    decided = {claims.HOLDS, claims.FAILS}
+    opposite = [name for name, verdict in here.items() if {verdict, anew.get(name)} == decided]
+    undecided = [name for name in here if anew.get(name) == claims.UNCLEAR and name not in same]
     n = len(found["seeds"])
     return (
-        f"On {n * len(learnt_vaes.RATES)} networks trained anew, with {n} other seeds, {same} of {len(here)} rows have "
-        "the same verdict."
+        f"On {n * len(learnt_vaes.RATES)} networks trained anew, with {n} other seeds, {len(same)} of {len(here)} rows "
+        f"have the same verdict. {len(undecided)} are unclear there and decided here, {len(opposite)} hold on one side "
+        f"and fail on the other. An interval over {n} networks is {_width(n) / _width(vision.n_seeds(nets)):.1f} times "
+        f"as wide as one over {vision.n_seeds(nets)} that scatter as much."
     )
+
+
+def _width(n_networks: int) -> float:
+    """Half the width of a 95 % t interval over networks that scatter by 1."""
+    return float(scipy.stats.t.ppf(0.975, n_networks - 1) / n_networks**0.5)
