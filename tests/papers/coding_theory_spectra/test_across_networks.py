@@ -145,3 +145,8 @@ def test_a_family_that_did_not_learn_is_not_judged():
     added = [one for name, one in measured.quantities.items() if "held-out" not in name]
     assert [np.isnan(one.value) for one in added] == [False, False, True, True]
     assert claims.verdict_of(paper.CLAIMS["CT-17"], measured.quantities) == claims.NOT_TESTED
+    table = across_networks.generalisation_table(*planted(0.5, learnt=False)[1:])
+    assert table.set_index("networks")["what"].to_dict() == {
+        "activation functions": "measured",
+        "widths and learning rates (not judged)": "control",
+    }

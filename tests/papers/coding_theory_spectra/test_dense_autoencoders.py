@@ -153,5 +153,8 @@ def test_growth_is_unknown_where_too_little_was_learnt_or_varied():
     assert all(np.isfinite(one.low) for one in dense_autoencoders.growth(ladder, "roughness", False))
     for row in ladder.results[:10]:
         row[0]["test_loss"][:] = 3
+    assert set(dense_autoencoders.growth_table(ladder)["p = 0"]) == {"not judged"}
+    shares = plots.part(dense_autoencoders.widths_table(ladder), what="measured").groupby("units m")
+    assert shares["share that learnt"].max().to_dict() == {64: 0, 128: 0, 256: 1, 512: 1, 1024: 1}
     assert all(np.isinf(one.low) for one in dense_autoencoders.growth(ladder, "roughness", False))
     assert all(np.isinf(one.low) for one in dense_autoencoders.growth(ladder.where(lr=1e-3), "roughness", False))

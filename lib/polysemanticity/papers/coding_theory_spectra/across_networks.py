@@ -94,6 +94,11 @@ def correlations(kinds: Results, ladder: Results) -> dict[str, list[Estimate]]:
     return {name: rank_correlations(_columns(results, key).swapaxes(0, 1)) for name, results, key in windows}
 
 
+def _judged(nets: Results) -> bool:
+    """Whether enough networks of a family beat their patches' greys."""
+    return intervals.passes(dense_autoencoders.beats_grey(nets).ravel())
+
+
 def _columns(nets: Results, exponent: str) -> np.ndarray:
     """Columns a, training loss, held-out loss, and what noise and an attack add to it, of networks [config, net, 5]."""
     values = partial(dense_autoencoders.values_of_nets, nets)
@@ -102,12 +107,12 @@ def _columns(nets: Results, exponent: str) -> np.ndarray:
 
 
 def generalisation_table(kinds: Results, ladder: Results) -> pd.DataFrame:
-    """Return the rank correlations of both families with the three losses."""
-    rows = [
-        {"what": "measured", "loss": loss, "networks": name, **estimate.columns()}
-        for name, estimates in correlations(kinds, ladder).items()
-        for loss, estimate in zip(LOSSES, estimates, strict=True)
-    ]
+    """Return the rank correlations of both families with the three losses; a family that is not judged is a control."""
+    rows, judged = [], dict(zip(FAMILIES, map(_judged, (kinds, ladder)), strict=True))
+    for name, estimates in correlations(kinds, ladder).items():
+        place = {"what": "measured" if judged[name] else "control"}
+        place["networks"] = name if judged[name] else f"{name} (not judged)"
+        rows += [place | {"loss": loss, **e.columns()} for loss, e in zip(LOSSES, estimates, strict=True)]
     return pd.DataFrame(rows).rename(columns={"value": "rank correlation with a"})
 
 
@@ -115,9 +120,7 @@ def measured_generalisation(kinds: Results, ladder: Results) -> Measured:
     """Return what decides CT-17; a family does not count unless three networks in four beat their patches' greys."""
     found, quantities = correlations(kinds, ladder), []
     for results, estimates in zip((kinds, ladder), found.values(), strict=True):
-        test, grey = (dense_autoencoders.values_of_nets(results, key) for key in ("test_loss", "grey_loss"))
-        learnt = intervals.passes((test < grey).ravel())
-        quantities += estimates if learnt else [Estimate(np.nan, -inf, inf)] * len(LOSSES)
+        quantities += estimates if _judged(results) else [Estimate(np.nan, -inf, inf)] * len(LOSSES)
     groups, sizes = dense_autoencoders.values_of_nets(kinds, "train_loss").shape[1], (len(kinds), len(ladder))
     error = f"95 % t interval over {groups} splits of the photographs, with {sizes[0]} and {sizes[1]} networks in each"
     names = ", ".join(dict.fromkeys(kinds.setting("activation").tolist()))

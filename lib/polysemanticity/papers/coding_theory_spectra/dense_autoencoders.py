@@ -313,6 +313,11 @@ def dropout_effects(kinds: Results, part: str) -> dict[str, np.ndarray]:
     return {name: np.diff(values[..., PARTS[part]].mean(-1), axis=0)[0] for name, values in found.items()}
 
 
+def beats_grey(results: Results) -> np.ndarray:
+    """Whether networks [config, net] reconstruct held-out patches better than each patch's mean grey does."""
+    return values_of_nets(results, "test_loss") < values_of_nets(results, "grey_loss")
+
+
 def learnt(kinds: Results) -> dict[str, np.ndarray]:
     """Whether networks pass the gate with and without dropout, for each activation function: [net]."""
     grey, loss = (by_activation(kinds, key) for key in ("grey_loss", "test_loss"))
@@ -394,13 +399,18 @@ def exponents_by_width(ladder: Results) -> tuple[list[int], np.ndarray]:
 
 
 def widths_table(ladder: Results) -> pd.DataFrame:
-    """Return the exponent of every layer against the width at the middle learning rate, without and with dropout."""
-    (widths, exponents), frames = exponents_by_width(ladder), []
+    """Return the exponent of every layer against the width at the middle learning rate, without and with dropout.
+
+    Beside it stands the share of networks that learnt more than each patch's mean grey.
+    """
+    (widths, exponents), lr, frames = exponents_by_width(ladder), middle(sorted(set(ladder.setting("lr")))), []
+    good = np.array([beats_grey(ladder.where(width=width, lr=lr)).mean(-1) for width in widths])
     for layer, name in enumerate(LAYERS):
         place = {"layer": name, "units m": widths}
         for index, rate in enumerate(rates_of(ladder)):
             found = intervals.mean(exponents[:, index, :, layer]).columns()
-            frames.append({"what": "measured", "series": f"p = {rate:g}", **place, **found})
+            row = {"what": "measured", "series": f"p = {rate:g}", **place, **found}
+            frames.append(row | {"share that learnt": good[:, index]})
         frames.append({"what": "paper", "series": "a = 1, the paper's threshold", **place, "value": 1.0})
     return pd.concat(map(pd.DataFrame, frames)).rename(columns={"value": "exponent a, ranks 3 to 16"})
 
@@ -415,8 +425,7 @@ def growth(ladder: Results, key: str, equal_loss: bool) -> list[Estimate]:
 
 
 def _growth(ladder: Results, key: str, equal_loss: bool) -> Estimate:
-    values, loss = values_of_nets(ladder, key).mean(-1), values_of_nets(ladder, "test_loss")
-    good = loss < values_of_nets(ladder, "grey_loss")
+    values, loss, good = values_of_nets(ladder, key).mean(-1), values_of_nets(ladder, "test_loss"), beats_grey(ladder)
     width, lr = (np.log10(ladder.setting(name).astype(float)) for name in ("width", "lr"))
     slopes = []
     for net in range(values.shape[1]):
@@ -433,9 +442,13 @@ def growth_table(ladder: Results) -> pd.DataFrame:
     rows = []
     for name, key in FOLLOWED.items():
         found = [estimate for equal in (False, True) for estimate in growth(ladder, key, equal)]
-        rows.append([name, *("{:+.2f} [{:+.2f}, {:+.2f}]".format(*estimate) for estimate in found)])
+        rows.append([name, *map(_or_not_judged, found)])
     heads = [f"p = {rate:g}{where}" for where in ("", ", at equal loss") for rate in rates_of(ladder)]
     return pd.DataFrame(rows, columns=["a decade of width adds to", *heads])
+
+
+def _or_not_judged(estimate: Estimate) -> str:
+    return "not judged" if np.isnan(estimate.value) else "{:+.2f} [{:+.2f}, {:+.2f}]".format(*estimate)
 
 
 def measured_widths(ladder: Results) -> dict[str, Measured]:
@@ -443,9 +456,9 @@ def measured_widths(ladder: Results) -> dict[str, Measured]:
     nets, lrs = values_of_nets(ladder, "train_loss").shape[1], sorted(set(ladder.setting("lr").tolist()))
     error = f"95 % t interval over {nets} networks, each one's regression over {len(ladder) // len(RATES)} trainings"
     scale = f"{scale_of(ladder)}; learning rates {', '.join(f'{lr:g}' for lr in lrs)}, the widest at {middle(lrs):g}"
-    good = (values_of_nets(ladder, "test_loss") < values_of_nets(ladder, "grey_loss")).mean()
+    passed = (f"{beats_grey(ladder.where(dropout=rate)).mean():.0%} at p = {rate:g}" for rate in rates_of(ladder))
     steep = (values_of_nets(ladder, "narrow_exponent") > 1).mean()
-    note = f"gate passed by {good:.0%}; layers with a > 1: {steep:.0%}"
+    note = f"gate passed by {', '.join(passed)}; layers with a > 1: {steep:.0%}"
     return {
         claim: Measured(
             dict(zip(CLAIMS[claim].rule, growth(ladder, "narrow_exponent", equal), strict=True)), error, scale, note

@@ -42,7 +42,7 @@ def rows(nets: Results) -> dict[str, Measured]:
 def verdicts(nets: Results) -> dict[str, str]:
     """Return the verdict of each row that rests on the ResNet-VAEs alone."""
     rules = vision.CLAIMS | across_layers.CLAIMS
-    return {name: claims.verdict_of(rules[name], measured.quantities) for name, measured in rows(nets).items()}
+    return {name: claims.verdict_of(rules[name], measured.quantities) for name, measured in sorted(rows(nets).items())}
 
 
 def measure(place: Path) -> dict:

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from polysemanticity import plots
+from polysemanticity import intervals, plots
 from polysemanticity.papers.coding_theory_spectra import dense_autoencoders as family
 
 
@@ -27,8 +27,8 @@ def figx_activations(table: pd.DataFrame) -> Figure:
 
 
 def figx_widths(table: pd.DataFrame) -> Figure:
-    """Exponent against the width of the layers, without and with dropout, one panel for each layer: with dropout it
-    rises with width in the encoder, in the decoder it falls without dropout and has a maximum with it."""
+    """Exponent against the width of the layers at one learning rate, without and with dropout, one panel for each
+    layer. Marks are hollow where fewer than three networks in four learnt more than each patch's mean grey."""
     fig, axes = plt.subplots(1, 3, figsize=(8, 3.8), sharey=True)
     y, look = "exponent a, ranks 3 to 16", plots.styles(table)
     where = {"enc1": "encoder, layer 1", "enc2": "encoder, layer 2", "dec1": "decoder"}
@@ -36,6 +36,9 @@ def figx_widths(table: pd.DataFrame) -> Figure:
         ax.set(xscale="log", xlabel="units m", title=f"{layer}: {where.get(layer, layer)}")
         plots.lines(ax, plots.part(rows, what="paper"), "units m", y=y, look=look)
         plots.lines(ax, plots.part(rows, what="measured"), "units m", y=y, look=look, markers=True)
+        few = rows[rows["share that learnt"] < intervals.PASSING]
+        style = {"linestyle": "none", "marker": "o", "color": "white", "markersize": 3, "zorder": 4}
+        ax.plot(few["units m"], few[y], **style)
         widths = rows["units m"].drop_duplicates().astype(int)
         ax.set_xticks(widths, widths.astype(str))
         ax.minorticks_off()
