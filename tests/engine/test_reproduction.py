@@ -110,6 +110,12 @@ def test_verdicts_are_compared_one_by_one(change, what):
     assert found.verdicts == ("holds", change.get("verdict", "holds"))
 
 
+def test_what_neither_run_could_measure_is_no_difference():
+    nothing = {"measured": ROW["measured"] | {"lost": None}, "interval": ROW["interval"] | {"lost": [None, None]}}
+    (found,) = reproduction.verdicts([ROW | nothing | {"note": "another"}], [ROW | nothing])
+    assert found.what == "says otherwise in note" and found.difference == 0
+
+
 def test_a_claim_that_is_not_published_yet_is_no_table():
     found = reproduction.verdicts([ROW], [])
     assert found[0].verdicts == ("not published", "holds")

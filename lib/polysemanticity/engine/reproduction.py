@@ -96,7 +96,7 @@ def _verdict(ours: Mapping, theirs: Mapping | None) -> Compared:
         if [number is None for number in known] != [number is None for number in new]:
             return Compared(ours["id"], math.inf, f"has another interval of {quantity!r}", both)
         numbers = [(a, b) for a, b in zip(new, known, strict=True) if b is not None]
-        scale = max(abs(b) for _, b in numbers)
+        scale = max((abs(b) for _, b in numbers), default=0.0)  # none where neither run could measure it
         apart = max(abs(a - b) for a, b in numbers) / scale if scale else float(any(a for a, _ in numbers))
         worst, where = max((worst, where), (apart, quantity))
     if worst > ROUNDING or both[0] != both[1]:
