@@ -3,9 +3,12 @@
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from polysemanticity import intervals, plots
 from polysemanticity.papers.coding_theory_spectra import dense_autoencoders as family
+
+HOLLOW = {"linestyle": "none", "markerfacecolor": "white", "markersize": 6, "zorder": 4}
 
 
 def figx_activations(table: pd.DataFrame) -> Figure:
@@ -37,11 +40,14 @@ def figx_widths(table: pd.DataFrame) -> Figure:
         plots.lines(ax, plots.part(rows, what="paper"), "units m", y=y, look=look)
         plots.lines(ax, plots.part(rows, what="measured"), "units m", y=y, look=look, markers=True)
         few = rows[rows["share that learnt"] < intervals.PASSING]
-        style = {"linestyle": "none", "marker": "o", "color": "white", "markersize": 3, "zorder": 4}
-        ax.plot(few["units m"], few[y], **style)
+        for name, own in few.groupby("series"):
+            ax.plot(own["units m"], own[y], **{**look[name], **HOLLOW, "markeredgecolor": look[name]["color"]})
         widths = rows["units m"].drop_duplicates().astype(int)
         ax.set_xticks(widths, widths.astype(str))
         ax.minorticks_off()
     axes[0].set_ylabel(y)
-    axes[0].legend(loc="upper left")
+    handles, _ = axes[0].get_legend_handles_labels()
+    grey = {"color": plots.CONTROL, "marker": "o", "markeredgecolor": plots.CONTROL}
+    handles.append(Line2D([], [], **grey, **HOLLOW, label="fewer than 3 networks in 4 learnt"))
+    fig.legend(handles=handles, loc="outside lower center", ncols=2)
     return fig
