@@ -9,11 +9,11 @@ check_path
 find_environment test docs
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
+# one process more than there are cores, for some tests wait
+processes=$("$PYTHON" -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
 if [ "${1:-}" = --faults ]; then
-    exec "$PYTHON" -m pytest -p no:cacheprovider -n 2 --dist load --maxschedchunk 1 tests/faults "$@"
+    exec "$PYTHON" -m pytest -p no:cacheprovider -n "$processes" --dist load --maxschedchunk 1 tests/faults "$@"
 fi
 if [ $# -gt 0 ]; then exec "$PYTHON" -m pytest "$@"; fi
-# a file of tests stays in one process, as its fixtures are shared; the slowest come first (tests/conftest.py); one process
-# more than there are cores, for some tests wait
-processes=$("$PYTHON" -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
+# a file of tests stays in one process, as its fixtures are shared; the slowest come first (tests/conftest.py)
 exec "$PYTHON" -m pytest -n "$processes" --dist loadfile --no-loadscope-reorder --cov --cov-report=term

@@ -122,16 +122,16 @@ def sliders(
     draw: Callable,
     *,
     stills: Sequence[Mapping] = (),
-    budget: float = BUDGET,
+    budget: float | None = None,
     **ranges: tuple[float, float, float] | tuple,
 ) -> None:
     """Show what `draw(**values)` draws, with a slider (low, high, start) for every number, a menu for every choice.
 
     A range above zero has a logarithmic slider, one from zero on a linear one, a range of integers whole numbers; a
     tuple of texts is a menu that starts with the first. The picture is drawn anew as soon as the sliders rest, and for
-    `budget` seconds at most: values that take longer are said to. Where nobody can move a slider, a picture for each of
-    `stills` (values by name) stands in, by default one for the starting values. Raises ValueError for a start outside
-    its range or a still that leaves a value out.
+    `budget` seconds at most, BUDGET by default: values that take longer are said to. Where nobody can move a slider, a
+    picture for each of `stills` (values by name) stands in, by default one for the starting values. Raises ValueError
+    for a start outside its range or a still that leaves a value out.
     """
     starts = {name: _start(name, choice) for name, choice in ranges.items()}
     for still in stills:
@@ -140,7 +140,7 @@ def sliders(
 
 
 def choices(
-    draw: Callable, *, stills: Sequence[Mapping] = (), budget: float = BUDGET, **options: tuple[Sequence, object]
+    draw: Callable, *, stills: Sequence[Mapping] = (), budget: float | None = None, **options: tuple[Sequence, object]
 ) -> None:
     """Show what `draw(**values)` draws, with one of a few values for every argument: (what can be chosen, the start).
 
@@ -162,7 +162,7 @@ def _start(name: str, choice: tuple):
     return start
 
 
-def _explore(draw: Callable, make: Callable, starts: Mapping, stills: Sequence[Mapping], budget: float) -> None:
+def _explore(draw: Callable, make: Callable, starts: Mapping, stills: Sequence[Mapping], budget: float | None) -> None:
     """Draw the stills where nobody can move anything; else show the controls and, below them, the picture."""
     if headless():
         for values in stills or [starts]:
@@ -173,7 +173,8 @@ def _explore(draw: Callable, make: Callable, starts: Mapping, stills: Sequence[M
     controls, screen = {name: make(ipywidgets, name) for name in starts}, ipywidgets.Output()
 
     def redraw() -> None:
-        screen.outputs = _within_budget(draw, {name: control.value for name, control in controls.items()}, budget)
+        values = {name: control.value for name, control in controls.items()}
+        screen.outputs = _within_budget(draw, values, BUDGET if budget is None else budget)
 
     screen.outputs = _outputs(draw, starts)  # the first picture also loads what is needed: it may take its time
     moved = _when_it_rests(redraw)

@@ -93,7 +93,8 @@ def hidden(folder):
     return [path for path in folder.rglob(".*")]
 
 
-def test_kills_of_a_run_of_a_notebook(server, cache, tmp_path, monkeypatch, rng, count, size):
+@pytest.mark.parametrize("hows", [[*SIGNALS, "file operation -9"], [*ROLES]], ids=["the run", "one of its processes"])
+def test_kills_of_a_run_of_a_notebook(hows, server, cache, tmp_path, monkeypatch, rng, count, size):
     if size(True, False):
         pytest.skip("only in the full suite")
     home, outputs = tmp_path / "home", tmp_path / "home" / "out" / "smoke"
@@ -108,9 +109,8 @@ def test_kills_of_a_run_of_a_notebook(server, cache, tmp_path, monkeypatch, rng,
     assert f"figures/{paper.SLUG}/claims.json" in expected
     shutil.rmtree(outputs)
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(cache))
-    hows = [*SIGNALS, *ROLES, "file operation -9"]
     injected = 0
-    while injected < 28:
+    while injected < 4 * len(hows):
         share = watch.missing(cache) / len(watch.reference)
         how = hows[injected % len(hows)]
         below = rng.choice([cache / "results", cache, outputs])

@@ -123,8 +123,20 @@ def _write_beside_and_rename(path: Path, content: bytes) -> None:
 
 
 def check_writable(*folders: Path) -> None:
-    """Raise OSError, with what to do, unless files can be made in each of the folders, which are made if need be."""
+    """Raise OSError, with what to do, unless files can be made in each of the folders, which are made if need be.
+
+    A hidden file is made and removed. What a run that was killed in between has left goes too; that it may be the file
+    of another run which is looking at this moment does no harm.
+    """
     for folder in folders:
-        probe = folder / f"writable-{uuid.uuid4().hex[:12]}"
-        write_atomically(probe, b"")
-        probe.unlink()
+        probe = folder / f".writable-{uuid.uuid4().hex[:12]}.part"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for left in folder.glob(".writable-*"):
+                left.unlink(missing_ok=True)
+            probe.touch(exist_ok=False)
+            probe.unlink(missing_ok=True)
+        except OSError as error:
+            names = "POLYSEMANTICITY_HOME and POLYSEMANTICITY_CACHE"
+            advice = f"make room or permit writing there, or name other places in {names}"
+            raise OSError(error.errno, f"{error.strerror}: {advice}", str(probe)) from error
