@@ -9,12 +9,11 @@ check_path
 find_environment test docs
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
-cores=$("$PYTHON" -c 'import os; print(os.cpu_count() or 1)')
-if [ "${1:-}" = --faults ]; then  # half of the time is waiting for what was killed
-    exec "$PYTHON" -m pytest -p no:cacheprovider -n "$((cores < 4 ? 2 * cores : 8))" --dist load --maxschedchunk 1 tests/faults "$@"
+# one process more than there are cores, for some tests wait
+processes=$("$PYTHON" -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
+if [ "${1:-}" = --faults ]; then
+    exec "$PYTHON" -m pytest -p no:cacheprovider -n "$processes" --dist load --maxschedchunk 1 tests/faults "$@"
 fi
 if [ $# -gt 0 ]; then exec "$PYTHON" -m pytest "$@"; fi
-# a file of tests stays in one process, as its fixtures are shared; the slowest come first (tests/conftest.py); one process
-# more than there are cores, for some tests wait
-processes=$((cores < 3 ? 1 + cores : 4))
+# a file of tests stays in one process, as its fixtures are shared; the slowest come first (tests/conftest.py)
 exec "$PYTHON" -m pytest -n "$processes" --dist loadfile --no-loadscope-reorder --cov --cov-report=term

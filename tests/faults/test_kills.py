@@ -110,7 +110,7 @@ def test_kills_of_a_run_of_a_notebook(hows, server, cache, tmp_path, monkeypatch
     shutil.rmtree(outputs)
     monkeypatch.setenv("POLYSEMANTICITY_CACHE", str(cache))
     injected = 0
-    while injected < 4 * len(hows):
+    while injected < 3 * len(hows):
         share = watch.missing(cache) / len(watch.reference)
         how = hows[injected % len(hows)]
         below = rng.choice([cache / "results", cache, outputs])
