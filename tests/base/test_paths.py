@@ -1,5 +1,6 @@
 """Where files can be made, and what several runs leave to each other there."""
 
+import concurrent.futures
 import threading
 
 import pytest
@@ -18,7 +19,7 @@ def test_what_cannot_be_written_is_named_with_what_to_do(tmp_path):
 
 def test_looking_leaves_nothing_and_takes_away_what_a_killed_run_left(tmp_path):
     (tmp_path / "docs").mkdir()
-    for name in (".writable-0123456789ab.part", "kept.md"):
+    for name in (".writable-0123456789ab", "kept.md"):
         (tmp_path / "docs" / name).write_text("", encoding="utf-8")
     paths.check_writable(tmp_path / "figures", tmp_path / "docs")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["docs", "figures", "kept.md"]
@@ -43,14 +44,13 @@ def test_runs_that_begin_at_once_do_not_take_each_other_for_killed_ones(tmp_path
             publish.mend(tmp_path)
             paths.check_writable(tmp_path / "docs")
 
-    helpers = [threading.Thread(target=others) for _ in range(2)]
-    for helper in helpers:
-        helper.start()
-    try:
-        for _ in range(300):
-            paths.check_writable(tmp_path / "docs")
-    finally:
-        ended.set()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        helpers = [pool.submit(others) for _ in range(2)]
+        try:
+            for _ in range(300):
+                paths.check_writable(tmp_path / "docs")
+        finally:
+            ended.set()
         for helper in helpers:
-            helper.join()
+            helper.result()  # raises what they raised
     assert not list((tmp_path / "docs").iterdir())

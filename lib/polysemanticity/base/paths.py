@@ -129,7 +129,7 @@ def check_writable(*folders: Path) -> None:
     of another run which is looking at this moment does no harm.
     """
     for folder in folders:
-        probe = folder / f".writable-{uuid.uuid4().hex[:12]}.part"
+        probe = folder / f".writable-{uuid.uuid4().hex[:12]}"  # no .part, which publish.mend would take
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for left in folder.glob(".writable-*"):

@@ -79,7 +79,7 @@ def mend(place: Path) -> None:
         for beside in (place / "figures").glob(".*.new"):
             shutil.rmtree(beside)
         for part in (*place.glob(".*.part"), *place.glob("docs/.*.part")):
-            part.unlink(missing_ok=True)  # another run that looks where it can write removes its own
+            part.unlink()
 
 
 def _put_back(aside: Path, old: Path) -> None:
