@@ -4,15 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import types
+from pathlib import Path
 
 import nbformat
 import process_list
 import pytest
 
 from polysemanticity.base import paths
-from polysemanticity.engine import publish, run
+from polysemanticity.engine import execute, publish, run
 from polysemanticity.papers import feature_capacity as paper
 
 SLUG = paper.SLUG
@@ -198,15 +200,35 @@ def test_hanging_notebook_is_ended_with_all_its_processes(home, capsys):
     assert process_list.started_over(home) == []
 
 
+def test_a_notebook_is_not_saved_anew_at_every_cell(tmp_path, monkeypatch):
+    """Papermill does, twice, which took most of the time of a run whose results are stored."""
+    import papermill.engines
+
+    saved, write = [], papermill.engines.write_ipynb
+    monkeypatch.setattr(papermill.engines, "write_ipynb", lambda *given: saved.append(1) or write(*given))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    execute.write_kernelspec(tmp_path / "jupyter")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(str(k)) for k in range(40)])
+    nbformat.write(notebook, tmp_path / "source.ipynb")
+    with tempfile.TemporaryDirectory(dir=run._short_folder()) as sockets:
+        execute.execute(tmp_path / "source.ipynb", tmp_path / "executed.ipynb", {}, Path(sockets))
+    executed = execute.read(tmp_path / "executed.ipynb")
+    assert [cell.outputs[0].data["text/plain"] for cell in executed.cells] == [str(k) for k in range(40)]
+    assert 2 <= len(saved) < 40
+
+
 def test_notebook_that_neither_works_nor_tells_is_ended(home, capsys, monkeypatch):
     monkeypatch.setattr(run, "SILENCE", 4.0)
     monkeypatch.setattr(run, "LOOK", 0.5)
-    write_notebook(home, "import time", "time.sleep(600)")
+    write_notebook(home, "import time; print('so far')", "time.sleep(600)")
     before = snapshot(home)
     assert run.main([]) == 1
     assert "made no progress and did no work for" in capsys.readouterr().out
     assert snapshot(home) == before
     assert process_list.started_over(home) == []
+    (copy,) = (paths.cache() / "failed").glob("*/*.ipynb")  # of what had run until then
+    *_, told, hung = execute.read(copy).cells
+    assert told.outputs[0].text == "so far\n" and hung.metadata.papermill.status == "running"
 
 
 BUSY = "end = time.monotonic() + 12\nwhile time.monotonic() < end: pass"

@@ -30,13 +30,19 @@ LAUNCH = (  # a kernel watches its parent only once it is up, which can take sec
 )
 FOLDS = ("outputs_hidden", "source_hidden")  # what JupyterLab folds of a cell
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+SAVES = 2.0  # seconds between two saves of a notebook while it runs
+
+# An optional grammar of jsonschema's for addresses, which no notebook needs: it takes a second of each process to load.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 
 def execute(source: Path, target: Path, parameters: dict, sockets: Path) -> None:
     """Execute `source` into `target`; the kernel is spoken to through files in `sockets`, so that runs never clash."""
     import papermill
+    from papermill.engines import papermill_engines
     from traitlets.config import Config
 
+    papermill_engines.register("few saves", _few_saves())
     connection = Config({"KernelManager": {"transport": "ipc", "ip": str(sockets / "kernel")}})
     papermill.execute_notebook(
         source,
@@ -44,10 +50,41 @@ def execute(source: Path, target: Path, parameters: dict, sockets: Path) -> None
         parameters=parameters,
         kernel_name=KERNEL,
         language="python",
+        engine_name="few saves",
         cwd=str(target.parent),
         progress_bar=False,
         config=connection,
     )
+
+
+def _few_saves() -> type:
+    """Papermill's usual engine, which saves the whole notebook twice for each cell, with a save every `SAVES` seconds
+    at most: so old at most is the copy of a run that is ended from without. The last state is always saved."""
+    from jupyter_core.utils import ensure_event_loop
+    from papermill.engines import NBClientEngine
+
+    class FewSaves(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, **options):
+            save, planned = nb_man.save, []
+
+            def save_now():
+                planned.clear()
+                save()
+
+            def save_soon(**_):
+                if not planned:  # the loop that cells are waited for in, so that nothing changes while it is saved
+                    planned.append(ensure_event_loop().call_later(SAVES, save_now))
+
+            nb_man.save = save_soon
+            try:
+                super().execute_managed_notebook(nb_man, kernel_name, **options)
+            finally:
+                nb_man.save = save
+                for timer in planned:
+                    timer.cancel()
+
+    return FewSaves
 
 
 def write_kernelspec(folder: Path) -> None:

@@ -95,12 +95,17 @@ def in_words(nets: Results) -> str:
     decided = {claims.HOLDS, claims.FAILS}
     opposite = [name for name, verdict in here.items() if {verdict, anew.get(name)} == decided]
     undecided = [name for name in here if anew.get(name) == claims.UNCLEAR and name not in same]
-    n = len(found["seeds"])
-    return (
+    n, used = len(found["seeds"]), vision.n_seeds(nets)
+    told = (
         f"On {n * len(learnt_vaes.RATES)} networks trained anew, with {n} other seeds, {len(same)} of {len(here)} rows "
-        f"have the same verdict. {len(undecided)} are unclear there and decided here, {len(opposite)} hold on one side "
-        f"and fail on the other. An interval over {n} networks is {_width(n) / _width(vision.n_seeds(nets)):.1f} times "
-        f"as wide as one over {vision.n_seeds(nets)} that scatter as much."
+        f"have the same verdict. Decided here and unclear there: {', '.join(undecided) or 'none'}. Hold on one side "
+        f"and fail on the other: {', '.join(opposite) or 'none'}."
+    )
+    if n == used:
+        return told
+    return (
+        f"{told} An interval over {n} networks is {_width(n) / _width(used):.1f} times as wide as one over {used} that "
+        "scatter as much."
     )
 
 
