@@ -56,6 +56,7 @@ PROBLEMS = r"""
 """
 KINDS = (  # a page of each kind, for what is too slow to be done on all
     "index", "claims", "gallery", "03_feature_capacity", "audits/feature_capacity", "audits/feature_capacity/price", "glossary", "search",
+    "reference/what_everything_stands_on",
 )  # fmt: skip
 AXE = """
 axe.run({resultTypes: ["violations"]}).then(({violations}) => violations

@@ -9,6 +9,7 @@ has nothing to do does not wait for it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -60,7 +61,6 @@ def execute(source: Path, target: Path, parameters: dict, sockets: Path) -> None
 def _few_saves() -> type:
     """Papermill's usual engine, which saves the whole notebook twice for each cell, with a save every `SAVES` seconds
     at most: so old at most is the copy of a run that is ended from without. The last state is always saved."""
-    from jupyter_core.utils import ensure_event_loop
     from papermill.engines import NBClientEngine
 
     class FewSaves(NBClientEngine):
@@ -74,7 +74,7 @@ def _few_saves() -> type:
 
             def save_soon(**_):
                 if not planned:  # the loop that cells are waited for in, so that nothing changes while it is saved
-                    planned.append(ensure_event_loop().call_later(SAVES, save_now))
+                    planned.append(asyncio.get_event_loop().call_later(SAVES, save_now))
 
             nb_man.save = save_soon
             try:

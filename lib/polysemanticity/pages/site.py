@@ -188,7 +188,9 @@ def _covers(papers: list) -> str:
 
 
 def finish(app, name: str, template: str, context: dict, doctree) -> None:
-    """Give the pictures of a page their sizes, load them when they come into view, and open them at their full size."""
+    """Give the pictures of a page their sizes, load them when they come into view, and open them at their full size.
+    Parameters of a signature that takes several lines are marked up by Sphinx as definitions without terms, which a
+    screen reader announces as a broken list: they become lines."""
 
     def finished(found: re.Match) -> str:
         link, image = found[1] or "", found[2]
@@ -201,5 +203,9 @@ def finish(app, name: str, template: str, context: dict, doctree) -> None:
         image = f'<img loading="lazy"{size}{image.removeprefix("<img")}'
         return f"{link}{image}" if link else f'<a class="full-size" href="{source}">{image}</a>'
 
+    def lines(found: re.Match) -> str:
+        return found[1] + found[2].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+
     body = context.get("body", "").replace(' aria-label="Toggle hidden content"', "")  # the toggle shows its name
+    body = re.sub(r'(<span class="sig-paren">\(</span>\s*)<dl>(.*?)</dl>', lines, body, flags=re.DOTALL)
     context["body"] = re.sub(r"(<a [^>]*>\s*(?:<span[^>]*>\s*)?)?(<img [^>]*>)", finished, body)
