@@ -69,6 +69,7 @@ class Places:
     text: str = config.setting("", "a text", place="file")
     pictures: str = config.setting("", "pictures", place="folder")
     model: str = config.setting("", "a model", place="folder or name")
+    models: tuple[str, ...] = config.setting(("own",), "some models", place="folder or name")
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,7 @@ class Places:
         ("rate", "2", 2), ("rate", "1e-3", 1e-3), ("counts", "[1, 2]", [1, 2]), ("rate", "word", "word"),
         ("title", "2024", "2024"), ("title", "null", "null"), ("title", '"a b"', "a b"), ("title", "a b", "a b"),
         ("model", "gpt2-xl", "gpt2-xl"), ("model", "someone/gpt2", "someone/gpt2"), ("pictures", "", ""),
+        ("models", '["own", "gpt2-xl", "", 3]', ["own", "gpt2-xl", "", 3]),
     ],
 )  # fmt: skip
 def test_values_mean_what_their_fields_want(tmp_path, name, text, value):
@@ -91,6 +93,9 @@ def test_places_are_found_from_where_the_command_was_called(tmp_path, monkeypatc
         for name in ("pictures", "model"):
             assert config.typed(name, text, Places(), folder) == str(tmp_path / "2024")
     assert config.typed("text", "words.txt", Places(), tmp_path) == str(tmp_path / "words.txt")
+    (tmp_path / "own").mkdir()  # named like what the setting has by itself, which stays
+    found = config.typed("models", '["own", "./own", "2024", "gpt2-xl"]', Places(), tmp_path)
+    assert found == ["own", str(tmp_path / "own"), str(tmp_path / "2024"), "gpt2-xl"]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +106,7 @@ def test_places_are_found_from_where_the_command_was_called(tmp_path, monkeypatc
         ("text", ".", "allowed is a file; .* is a folder"),
         ("model", "./gpt2", "allowed is a folder or name; .*gpt2 is not there"),
         ("model", "words.txt", "allowed is a folder or name; .*words.txt is a file"),
+        ("models", '["own", "./gpt2"]', "allowed is a folder or name; .*gpt2 is not there"),
         ("text", "~nosuchuser/words.txt", "allowed is a file"),
         ("text", "a\x00b", "allowed is a file"),
     ],

@@ -26,8 +26,8 @@ def setting(
 
     `low` and `high` are inclusive and hold for every element of a tuple (without `high` whole numbers end at 10⁹);
     `choices` lists the allowed values. `smoke` and `paper` are the values in these profiles where they differ from the
-    default. `place` says that a text names a "file", a "folder" or a "folder or name": on the command line it is looked
-    for at once (`typed`).
+    default. `place` says that a text, or each of several, names a "file", a "folder" or a "folder or name": on the
+    command line it is looked for at once (`typed`).
     """
     profiles = {name: value for name, value in (("smoke", smoke), ("paper", paper)) if value is not _SAME}
     metadata = {"help": help, "low": low, "high": high, "choices": choices, "profiles": profiles, "place": place}
@@ -95,18 +95,25 @@ def parse(text: str) -> tuple[str, str]:
 def typed(name: str, text: str, cfg, folder: Path):
     """Return what a value on the command line means for a setting, given by its full or short name.
 
-    A text is taken as it is, without quotes around it; what names a file or folder is made absolute, from `folder` on.
-    Anything else is JSON where it parses as JSON. Raises ValueError for a file or folder that is not there.
+    A text is taken as it is, without quotes around it; what names a file or folder is made absolute, from `folder` on,
+    but for names that the setting has by itself. Anything else is JSON where it parses as JSON. Raises ValueError for a
+    file or folder that is not there.
     """
     full = full_name(name, names(cfg))
-    kind, place = next((kind, field.metadata.get("place")) for other, field, kind, _ in _fields(cfg) if other == full)
+    field, kind, usual = next(found for other, *found in _fields(cfg) if other == full)
+    place = field.metadata.get("place")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):  # no JSON, or too many digits or brackets for it
         value = text
     if kind is str and not isinstance(value, str):
         value = text
-    return _placed(full, value, place, folder) if place and kind is str and value else value
+    if not place:
+        return value
+    if isinstance(value, list):
+        named = [isinstance(one, str) and one and one not in usual for one in value]
+        return [_placed(full, one, place, folder) if it else one for one, it in zip(value, named, strict=True)]
+    return _placed(full, value, place, folder) if kind is str and value else value
 
 
 def _placed(name: str, value: str, place: str, folder: Path) -> str:

@@ -141,13 +141,14 @@ def gallery() -> str:
 
 
 def checks(documents: Mapping[str, object]) -> str:
-    """Return the figures of those families that judge no claim: they check the instruments."""
+    """Return the figures of those families that judge no claim, by paper: they check the instruments."""
     parts = []
     for slug, paper in papers().items():
         sights = pictures.sights(documents[paths.notebooks()[slug].name])
+        parts.append(f"## {_title(slug)}")
         for name, family in families(paper):
             if not family.CLAIMS and _published(slug, family):
-                parts += [f"## {_title(name)}", _lead(family)]
+                parts += [f"### {_title(name)}", _lead(family)]
                 parts += [
                     pictures.figure(paper, figure, {}, sights.get(figure, "")) for figure in _published(slug, family)
                 ]

@@ -173,7 +173,8 @@ class Settings:
 
     networks: tuple[str, ...] = setting(
         ("smollm2", "minilm"),
-        "networks: smollm2 and minilm ship as packages, others are hub names or absolute paths of folders",
+        "networks: smollm2 and minilm ship as packages, others are hub names or folders",
+        place="folder or name",
         smoke=("minilm",),
         paper=(
             *("smollm2", "minilm", "gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"),
