@@ -451,10 +451,15 @@ def _added(network: Network) -> Estimate:
     return Estimate(*map(float, network.found["added_more"][_most_added(network), other]))
 
 
+def _most_over_neurons(network: Network) -> int:
+    """The place where minimum-energy projections have most over further neurons on the half that selects."""
+    chosen = network.found["added_chosen"]
+    return int((chosen[:, POOLS.index("minimum energy")] - chosen[:, POOLS.index("further neurons")]).argmax())
+
+
 def _more(network: Network) -> Estimate:
-    chosen, other = network.found["added_chosen"], POOLS.index("further neurons")
-    place = (chosen[:, POOLS.index("minimum energy")] - chosen[:, other]).argmax()
-    return Estimate(*map(float, network.found["added_more"][place, other]))
+    other = POOLS.index("further neurons")
+    return Estimate(*map(float, network.found["added_more"][_most_over_neurons(network), other]))
 
 
 def _note(claim: str, network: Network) -> str:
@@ -473,7 +478,8 @@ def _note(claim: str, network: Network) -> str:
     if claim == "CT-11d":
         return f"{gate}, neurons not linear in the stream {_span(found['nonlinear'][:, 0])} of their variance"
     if claim in ("CT-11e", "CT-11f"):
-        values = found["added_mean"][_most_added(network), :, 0]
+        place = _most_added(network) if claim == "CT-11e" else _most_over_neurons(network)
+        values = found["added_mean"][place, :, 0]
         return f"{gate}, added by {', '.join(f'{pool} {value:.3f}' for pool, value in zip(POOLS, values, strict=True))}"
     return f"{gate}, bends by depth {_span(found['stream_bend'][:, 0])}"
 

@@ -10,7 +10,7 @@ from polysemanticity import plots
 def figx_entropy_bound(table: pd.DataFrame) -> Figure:
     """Bits per unit against the spectral exponent: the printed bound rises above the bits that a unit has, the entropy
     of rounded Gaussian units falls, follows reverse water-filling from above and stays below the certified bound; the
-    bound with sign and factor put right goes below zero."""
+    bound with sign and factor put right goes below zero for many units."""
     fig, axes = plt.subplots(1, 3, figsize=(8, 3.9), sharex=True)
     look, y = plots.styles(table), "entropy [bits per unit]"
     look["n bits, of a uniform unit"]["linestyle"] = plots.DASHES[3]

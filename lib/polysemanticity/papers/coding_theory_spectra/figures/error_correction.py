@@ -12,9 +12,9 @@ LAYER = "layer, as the paper counts"
 
 def figS1_mutual_information(table: pd.DataFrame) -> Figure:
     """Bounds on the mutual information between input and layer of a 40-layer network, over depth. MINE for learnt
-    networks is a sawtooth that falls slowly like the authors', for random ones it falls to near zero. InfoNCE and a
-    linear decoder do the same. Below, the change of MINE over each stretch without noise: mostly above zero, in the
-    authors' curve always, where no mutual information can rise."""
+    networks is a sawtooth that falls slowly like the authors', for random ones it falls to near zero. InfoNCE does the
+    same; a linear decoder's bound falls below zero for random ones. Below, the change of MINE over each stretch without
+    noise: mostly above zero, in the authors' curve always, where no mutual information can rise."""
     fig, axes = plt.subplot_mosaic("AB;CC", figsize=(8, 8.4), height_ratios=(1.75, 1))
     nats = plots.part(table, quantity="mutual information, estimate [nats]")
     look, paper = _with_dashes(plots.styles(nats), nats), nats["what"] == "paper"
@@ -61,10 +61,11 @@ def _changes(ax, changes: pd.DataFrame) -> None:
 
 
 def figx_error_correction(table: pd.DataFrame) -> Figure:
-    """Left: bits of three that a decoder reads from each layer, nearly all in learnt networks to the end, ever fewer
-    in random ones. Middle: squared distance to the clean state after one dropout, which shrinks to a tenth and less in
-    learnt networks and does not in random ones. Right: exact mutual information in small random networks against the
-    step to which activity is rounded: all three bits at fine steps, fewer at coarse ones and after more dropouts."""
+    """Left: bits of three that a decoder reads from each layer, nearly all in learnt networks to the end, ever fewer in
+    random ones. Middle: squared distance to the clean state after one dropout, which shrinks to about a tenth in learnt
+    networks, to far less in those trained on bits, and grows in random ones. Right: exact mutual information in small
+    random networks against the step to which activity is rounded: all three bits at fine steps, fewer at coarse ones
+    and after more dropouts."""
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8, 5))
     bits = plots.part(table, quantity="bits of 3 that a decoder reads")
     look, ours = plots.marked(_with_dashes(plots.styles(bits), bits)), bits["low"].notna()

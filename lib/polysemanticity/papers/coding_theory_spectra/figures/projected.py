@@ -9,8 +9,8 @@ from polysemanticity import plots
 
 def figx_smoothness(table: pd.DataFrame) -> Figure:
     """Squared step of random projections against the step's length, in one dimension; its power against the spectral
-    exponent for one, two and four dimensions, which follows the law min(2, d(a − 1)); and the exponent at which it
-    reaches 2, on the curve 1 + 2/d and not at the paper's 1."""
+    exponent for one, two and four dimensions, which follows the law min(2, d(a − 1)); and the exponent at which a
+    straight line through its rise reaches 2, on the curve 1 + 2/d and not at the paper's 1."""
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8, 5))
     steps, powers, thresholds = (part for _, part in table.groupby("quantity", sort=False))
     left.set(xscale="log", yscale="log")
@@ -37,8 +37,8 @@ def figx_smoothness(table: pd.DataFrame) -> Figure:
 
 def figx_action(table: pd.DataFrame) -> Figure:
     """Mean squared projection over the paper's value, far below 1 and falling with the number of units, and over the
-    corrected one, which is 1 within the error, against the exponent; and the finite sums of the spectrum, which reach
-    the paper's zeta function for large exponents only."""
+    corrected one, which is 1 within about the error, against the exponent; and the finite sums of the spectrum, which
+    reach the paper's zeta function for large exponents only."""
     fig, axes = plt.subplots(1, 3, figsize=(8, 4.2))
     titles = {
         "measured ÷ ½ζ(a)": "Over the paper's ½ζ(a)",

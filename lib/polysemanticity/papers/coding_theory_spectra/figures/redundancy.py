@@ -18,8 +18,9 @@ MARKS = dict(
 
 def fig2_frontier(table: pd.DataFrame) -> Figure:
     """Share of messages decoded and share of bits that survive against bits per unit at three dropout rates: random
-    superpositions from sparse to dense keep less and less, with repetition, simplex and monosemantic codes as marks and
-    the limit that no code passes; beside it the capacity of a unit under dropout, within the paper's bounds."""
+    superpositions from few to many bits per unit keep less and less, with repetition, simplex and monosemantic codes as
+    marks and, for messages, the limit that no code passes; beside it the capacity of a unit under dropout, within the
+    paper's bounds."""
     fig, axes = plt.subplots(1, 3, figsize=(8, 5))
     codes, capacity = table.dropna(subset="bits per unit"), table.dropna(subset="levels q")
     seen = plots.part(codes, what="measured")

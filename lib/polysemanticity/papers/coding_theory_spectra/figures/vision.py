@@ -135,8 +135,8 @@ def figx_views(table: pd.DataFrame) -> Figure:
 
 
 def fig4a_dot_projections(table: pd.DataFrame) -> Figure:
-    """One random three-dimensional projection per layer of the activity while a dot moves round a circle, coloured by
-    the dot's angle, with its roughness, at three dropout rates. Nothing was selected."""
+    """One random three-dimensional projection of the pixels and of five layers' activity while a dot moves round a
+    circle, coloured by the dot's angle, with its roughness, at three dropout rates. Nothing was selected."""
     rates = table["dropout p"].dropna().unique()
     layers = list(dict.fromkeys(table["series"]))
     fig = plt.figure(figsize=(10.5, 6.2))

@@ -36,8 +36,8 @@ def figx_architectures(table: pd.DataFrame) -> Figure:
 
 def figx_crossover(table: pd.DataFrame) -> Figure:
     """Maps over features per dimension and density for ReLU above and GELU below: left, share of dimensions in digons,
-    one in the outlined column N = 2D; right, share of features in the largest block, near one for many features and
-    sparse inputs."""
+    one in the outlined column N = 2D; right, share of features in the largest block, one for ReLU beyond two
+    features per dimension and sparse inputs, for GELU at four and the sparsest only."""
     fig, axes = plt.subplots(2, 2, figsize=(8, 6.2), sharex=True, sharey=True)
     for row, series in zip(axes, dict.fromkeys(table["series"]), strict=True):
         for ax, quantity in zip(row, MAPPED, strict=True):

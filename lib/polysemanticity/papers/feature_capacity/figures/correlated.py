@@ -9,8 +9,8 @@ from polysemanticity import plots
 
 def figx_correlated(table: pd.DataFrame) -> Figure:
     """Mean squared cosine of partner features against how often they are active together, in two sizes: one for
-    exclusive partners, falling to zero where activity is independent, whether or not there is a dimension for each
-    pair; all other pairs stay between."""
+    exclusive partners, as low as all other pairs where activity is independent and zero just beyond, whether or not
+    there is a dimension for each pair; all other pairs stay low."""
     fig, ax = plt.subplots(figsize=(7, 4.2))
     look = plots.marked(plots.styles(table))
     plots.lines(ax, table, "co-activity q", y="mean squared cosine", look=look, markers=True)

@@ -40,7 +40,7 @@ def figx_landscape(table: pd.DataFrame) -> Figure:
 def figx_order_of_entry(table: pd.DataFrame) -> Figure:
     """Two panels over time, from a tiny start along gradient flow. Above, squared lengths: features enter one after the
     other, in order of importance. Below, the sum of capacities climbs a staircase: where it rests, drawn thick, it is
-    an integer; it takes each step before the next feature has half of its length."""
+    an integer; it takes the first two steps before the next feature has half of its length, the others later."""
     fig, (top, bottom) = plt.subplots(2, 1, figsize=(8, 6), sharex=True, height_ratios=(1, 1.1))
     _lengths(top, table)
     _capacities(bottom, table)

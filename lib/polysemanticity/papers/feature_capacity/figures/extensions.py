@@ -47,9 +47,9 @@ def figx_transitions(table: pd.DataFrame) -> Figure:
 
 def figx_width_and_blocks(table: pd.DataFrame) -> Figure:
     """Above: number of polysemantic features against dimensions: the same at every width in the quadratic model; in the
-    ReLU autoencoder never more than 2D, and then more than in the quadratic model. Below: three sorted Gram matrices
-    for a small penalty on overlaps |cos θ|^β: pairs, opposite or parallel, at power 1, one block of all features at 2
-    and 4."""
+    ReLU autoencoder never more than 2D, and at every width more than in the quadratic model. Below: three sorted Gram
+    matrices for a small penalty on overlaps |cos θ|^β: pairs, opposite or parallel, at power 1, one block of all
+    features at 2 and 4."""
     fig = plt.figure(figsize=(8, 6.2))
     grid = fig.add_gridspec(2, 3, height_ratios=(1, 1.05))
     top, below = fig.add_subplot(grid[0, :]), [fig.add_subplot(grid[1, k]) for k in range(3)]

@@ -30,7 +30,8 @@ def figx_two_features(table: pd.DataFrame) -> Figure:
 def figx_phase_diagram(table: pd.DataFrame) -> Figure:
     """Two maps of the capacity of one special feature over its relative importance and 1/kurtosis, in theory and in
     models trained on samples. Both have the same regions, ignored, polysemantic and monosemantic, that meet at
-    kurtosis 3; above it, for dense inputs, a trained model may take the wrong side near equal importance."""
+    kurtosis 3; above it, for dense inputs, a trained model may take the wrong side, the further from equal
+    importance the denser the inputs."""
     fig, axes = plt.subplots(1, 2, figsize=(8, 4.6), sharey=True)
     edges, maps = plots.part(table, quantity=EDGE), plots.part(table, quantity=CAPACITY)
     line = plots.ROLES["paper"]["linestyle"]

@@ -13,7 +13,7 @@ EIGENVALUE, GAIN, RELATIVE = "eigenvalue of W Wᵀ", "gain L(D) − L(D+1)", "ga
 
 def figx_spectrum(table: pd.DataFrame) -> Figure:
     """Eigenvalues of the trained embeddings at four kurtoses, on the lines of theory: the importances of the
-    monosemantic features, then a flat tail at the price."""
+    monosemantic features, where there are any, then a flat tail at the price."""
     fig, ax = plt.subplots(figsize=(7, 4))
     look = plots.styles(table)
     found, theory = plots.part(table, what="measured"), plots.part(table, what="control")

@@ -14,7 +14,7 @@ WORDS = {"independent": "features made independent", "as they are": "real data"}
 def figx_real_networks(table: pd.DataFrame) -> Figure:
     """Capacity of principal components against their rank by importance in digits, photographs and text. Above,
     features are drawn one by one from real laws: trained models lie on the prediction. Below, real data: more features
-    share than predicted, in digits and text nearly as random directions of the same lengths would."""
+    share than predicted, in digits and text nearer to random directions of the same lengths than to the prediction."""
     kinds, names = (list(dict.fromkeys(table[column])) for column in ("features", "data"))
     fig, axes = plt.subplots(len(kinds), len(names), figsize=(8, 5.4), sharex=True, sharey=True)
     look, errors = plots.styles(table), {}

@@ -12,8 +12,9 @@ PAIRS, NEURONS = "pairs on one neuron ÷ n", "polysemantic neurons ÷ n"
 
 def figx_costs(table: pd.DataFrame) -> Figure:
     """Pairs of features on one neuron, divided by the number of features, when collisions cost otherwise, for two sizes
-    and by sign: pairs of opposite signs with the paper's costs, none if opposite signs cost as much, both kinds when
-    nothing costs, the same sign alone when the costs are exchanged. Diamonds count neurons; their levels are dashed."""
+    and by sign: pairs of opposite signs with the paper's costs, next to none if opposite signs cost as much, both kinds
+    when nothing costs, the same sign alone when the costs are exchanged. Diamonds count neurons; their levels are
+    dashed."""
     look, panels = plots.styles(table), list(dict.fromkeys(table["size"]))
     fig, axes = plt.subplots(len(panels), 1, figsize=(8, 2.7 * len(panels)), sharex=True, squeeze=False)
     for ax, size in zip(axes[:, 0], panels, strict=True):

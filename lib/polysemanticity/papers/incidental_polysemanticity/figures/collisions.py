@@ -18,8 +18,8 @@ WIDE = (8, 4.4)
 def fig3_counts(table: pd.DataFrame) -> Figure:
     """Left: polysemantic neurons against the number of neurons on logarithmic axes: published means, gradient flow and
     AdamW of fewer features, each along its own dashed line n²/4m. Right: the same counts divided by n²/4m against
-    neurons per feature, with 95 % intervals: from 0.8 to above one where there are as many neurons as features, mostly
-    lower beyond, lowest in the published counts; without interference they would be far above."""
+    neurons per feature, with 95 % intervals: about one where there are as many neurons as features; beyond, lower in
+    the flow and lowest in the published counts; without interference they would rise far above."""
     fig, (left, right) = plt.subplots(1, 2, figsize=WIDE)
     look = plots.styles(table)
     look |= {"the law n²/4m": plots.PAPER_LINE, "no interference": plots.CONTROL_LINE}
@@ -62,9 +62,10 @@ def _per_feature(ax: Axes, table: pd.DataFrame) -> None:
 
 def figx_constant(table: pd.DataFrame) -> Figure:
     """Left: count over the exact count if slots are filled by the weights that a network has at λt, largest first, with
-    95 % intervals, for two sizes: one at the start, down to the final count (dotted) long before encodings are sparse.
-    Right: count over the exact count of eight features alone, of eight features in the crowd of n by mean field, and of
-    whole networks: alone above one, the crowd takes it below."""
+    95 % intervals, for two sizes: about one at the start, near the final count (dotted, dashed) long before encodings
+    are sparse; the smaller size rises above one on the way. Right: count over the exact count of eight features alone,
+    of eight features in the crowd of n by mean field, and of whole networks: alone above one; in the larger crowd the
+    theory is below one, in the smaller as high as alone; whole networks lie below the eight alone."""
     fig, (left, right) = plt.subplots(1, 2, figsize=WIDE)
     way, end = plots.part(table, quantity=ON_THE_WAY), plots.part(table, quantity=AT_THE_END)
     look = plots.styles(table)
@@ -111,8 +112,9 @@ def figx_collisions(table: pd.DataFrame) -> Figure:
 
 def figx_break(table: pd.DataFrame) -> Figure:
     """Polysemantic neurons per network against the number of neurons divided by the square of the number of features,
-    on logarithmic axes, for 16 and 32 features: means with intervals follow the exact theory straight through m = n²,
-    where it is a quarter. Right: share of networks with at least one, falling gradually."""
+    on logarithmic axes, for 16 and 32 features: means with intervals lie a little below the exact theory for few
+    neurons and on it from a quarter of n² on, straight through m = n², where it is a quarter. Right: share of networks
+    with at least one, falling gradually."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4))
     look, place = plots.styles(table), "m ÷ n²"
     for ax, quantity in ((left, COUNT), (right, SOME)):

@@ -18,8 +18,8 @@ COLOURS = {
 def figx_emblem(table: pd.DataFrame) -> Figure:
     """Left: the weights of one network with two neurons for every feature, dense noise at the start and one entry per
     feature at the end; triangles mark neurons that two features of opposite signs share by accident. Right: how many
-    neurons are shared, divided by the law n²/4m, under nine conditions: near the law where sharing is free, hardly any
-    where it has a price, several times as many in two linear layers."""
+    neurons are shared, divided by the law n²/4m or its exact form, under nine conditions: near the law where sharing is
+    free, hardly any where it has a price, several times as many in two linear layers."""
     fig, (first, second, right) = plt.subplots(1, 3, figsize=(8, 3.4), width_ratios=(1, 1, 1.2))
     for ax, name in ((first, "start"), (second, "end")):
         entries = plots.part(table, quantity=MAP, series=name)

@@ -11,10 +11,10 @@ STRENGTH, RATIO, COUNT = "λ√m", "time to sparsify ÷ time to decay", "count �
 
 def figx_two_clocks(table: pd.DataFrame) -> Figure:
     """Left: time until half of the neurons in use are left, over the time until interference has fallen to 1 %, against
-    λ√m on logarithmic axes: all sizes fall along one theoretical line, far above one for weak regularization, and drop
-    below one between half and one of λ√m; the published settings lie where interference is many times faster. Right:
-    the number of polysemantic neurons over the exact count on either side of that boundary, little below one on the
-    slow side."""
+    λ√m on logarithmic axes: sizes with many neurons fall just below one theoretical line, those with few further below;
+    far above one for weak regularization, all drop below one between half and one of λ√m; the published settings lie
+    where interference is many times faster. Right: the number of polysemantic neurons over the exact count on either
+    side of that boundary, little below one on the slow side."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 4.6), width_ratios=(1.7, 1))
     look, rows = plots.styles(table), plots.part(table, quantity=RATIO)
     left.set(xscale="log", yscale="log", xlabel="strength of regularization λ√m", ylabel=RATIO)

@@ -67,9 +67,9 @@ def _staircase(ax, entries: pd.DataFrame) -> None:
 
 
 def fig2_sparsification(table: pd.DataFrame) -> Figure:
-    """Three panels over time on logarithmic axes: number of live weights falling as the inverse square of time, l1 norm
-    falling as its inverse, relative variance rising from 0.57 to about 1, and to 0 with the last weight. The paper's
-    curve for the number lies below the simulation, the corrected one on it."""
+    """Three panels over time, the first two on logarithmic axes: number of live weights falling as the inverse square
+    of time, l1 norm falling as its inverse, relative variance rising from 0.57 to about 1, and to 0 with the last
+    weight. The paper's curve for the number lies below the simulation, the corrected one on it."""
     fig, axes = plt.subplots(1, 3, figsize=(8, 4.0))
     look, time = plots.styles(table), "time (the paper's unit)"
     titles = ("The number falls\nas 1/t²", "The norm falls\nas 1/t", "The variance rises\ntowards one")

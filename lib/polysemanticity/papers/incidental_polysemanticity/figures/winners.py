@@ -14,7 +14,7 @@ ROOM = "m/n²"
 def fig4_start_end(table: pd.DataFrame) -> Figure:
     """Left: overlap of each feature's final encoding with every feature's initial one under AdamW, averaged over
     networks: a bright diagonal on noise. Right: distribution of the final neuron's initial weight, for AdamW, for
-    gradient flow, and for each feature's largest; AdamW's mean is where the published diagonal has it, well below the
+    gradient flow, and for each feature's largest; AdamW's mean is slightly above the published diagonal, well below the
     mean of the largest."""
     fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.9), width_ratios=(1, 1.1))
     entries = plots.part(table, quantity=OVERLAP)
