@@ -200,35 +200,49 @@ def test_hanging_notebook_is_ended_with_all_its_processes(home, capsys):
     assert process_list.started_over(home) == []
 
 
-def test_a_notebook_is_not_saved_anew_at_every_cell(tmp_path, monkeypatch):
-    """Papermill does, twice, which took most of the time of a run whose results are stored."""
+def executed(folder, monkeypatch, *cells):
+    """Return the executed copy of some cells, and how often papermill saved it on the way."""
     import papermill.engines
 
     saved, write = [], papermill.engines.write_ipynb
     monkeypatch.setattr(papermill.engines, "write_ipynb", lambda *given: saved.append(1) or write(*given))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    execute.write_kernelspec(tmp_path / "jupyter")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(str(k)) for k in range(40)])
-    nbformat.write(notebook, tmp_path / "source.ipynb")
+    monkeypatch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
+    execute.write_kernelspec(folder / "jupyter")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbformat.write(notebook, folder / "source.ipynb")
     with tempfile.TemporaryDirectory(dir=run._short_folder()) as sockets:
-        execute.execute(tmp_path / "source.ipynb", tmp_path / "executed.ipynb", {}, Path(sockets))
-    executed = execute.read(tmp_path / "executed.ipynb")
-    assert [cell.outputs[0].data["text/plain"] for cell in executed.cells] == [str(k) for k in range(40)]
-    assert 2 <= len(saved) < 40
+        execute.execute(folder / "source.ipynb", folder / "executed.ipynb", {}, Path(sockets))
+    return execute.read(folder / "executed.ipynb"), len(saved)
 
 
-def test_notebook_that_neither_works_nor_tells_is_ended(home, capsys, monkeypatch):
-    monkeypatch.setattr(run, "SILENCE", 4.0)
-    monkeypatch.setattr(run, "LOOK", 0.5)
-    write_notebook(home, "import time; print('so far')", "time.sleep(600)")
-    before = snapshot(home)
-    assert run.main([]) == 1
-    assert "made no progress and did no work for" in capsys.readouterr().out
-    assert snapshot(home) == before
-    assert process_list.started_over(home) == []
-    (copy,) = (paths.cache() / "failed").glob("*/*.ipynb")  # of what had run until then
-    *_, told, hung = execute.read(copy).cells
-    assert told.outputs[0].text == "so far\n" and hung.metadata.papermill.status == "running"
+def test_a_notebook_is_not_saved_anew_at_every_cell(tmp_path, monkeypatch):
+    """Papermill does, twice, which took most of the time of a run whose results are stored."""
+    monkeypatch.setattr(execute, "SAVES", 3600.0)
+    found, saves = executed(tmp_path, monkeypatch, *map(str, range(20)))
+    assert [cell.outputs[0].data["text/plain"] for cell in found.cells] == [str(k) for k in range(20)]
+    assert saves == 2  # at its start and at its end
+
+
+WAITS = """
+import json, pathlib, time
+for _ in range(3000):  # until the copy on the disk has what the first cell said, and this one as running
+    try:
+        first, second = json.loads(pathlib.Path("executed.ipynb").read_text(encoding="utf-8"))["cells"]
+    except ValueError:  # it is being written
+        continue
+    if first["outputs"] and second["metadata"]["papermill"]["status"] == "running":
+        break
+    time.sleep(0.1)
+else:
+    raise AssertionError("the copy does not follow the run")
+"""
+
+
+def test_the_copy_of_a_run_follows_it_within_a_cell(tmp_path, monkeypatch):
+    """So that what is left of a run that hangs and is ended shows where it hung."""
+    monkeypatch.setattr(execute, "SAVES", 0.2)
+    found, saves = executed(tmp_path, monkeypatch, "print('so far')", WAITS)
+    assert execute.problem(found) is None and saves >= 3
 
 
 BUSY = "end = time.monotonic() + 12\nwhile time.monotonic() < end: pass"
