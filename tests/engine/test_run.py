@@ -245,6 +245,17 @@ def test_the_copy_of_a_run_follows_it_within_a_cell(tmp_path, monkeypatch):
     assert execute.problem(found) is None and saves >= 3
 
 
+def test_notebook_that_neither_works_nor_tells_is_ended(home, capsys, monkeypatch):
+    monkeypatch.setattr(run, "SILENCE", 4.0)
+    monkeypatch.setattr(run, "LOOK", 0.5)
+    write_notebook(home, "import time", "time.sleep(600)")
+    before = snapshot(home)
+    assert run.main([]) == 1
+    assert "made no progress and did no work for" in capsys.readouterr().out
+    assert snapshot(home) == before
+    assert process_list.started_over(home) == []
+
+
 BUSY = "end = time.monotonic() + 12\nwhile time.monotonic() < end: pass"
 TELLING = """
 for k in range(8):

@@ -145,9 +145,10 @@ def checks(documents: Mapping[str, object]) -> str:
     parts = []
     for slug, paper in papers().items():
         sights = pictures.sights(documents[paths.notebooks()[slug].name])
-        parts.append(f"## {_title(slug)}")
+        unjudged = [name for name, family in families(paper) if not family.CLAIMS and _published(slug, family)]
+        parts += [f"## {_title(slug)}"] if unjudged else []
         for name, family in families(paper):
-            if not family.CLAIMS and _published(slug, family):
+            if name in unjudged:
                 parts += [f"### {_title(name)}", _lead(family)]
                 parts += [
                     pictures.figure(paper, figure, {}, sights.get(figure, "")) for figure in _published(slug, family)

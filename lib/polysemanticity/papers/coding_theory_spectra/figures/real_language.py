@@ -60,9 +60,8 @@ def fig6a_exponents(table: pd.DataFrame) -> Figure:
 
 def fig6b_smoothness(table: pd.DataFrame) -> Figure:
     """Roughness over the tokens of held-out text, by depth of trained language models: random projections, those of
-    least energy among many, the smoothest direction of all, and the same among shuffled tokens, near 1 but for
-    the smoothest in the first block. The first two
-    fall together, slowly; the smoothest is far below at every depth."""
+    least energy among many, the smoothest direction of all, and the same among shuffled tokens, near 1 but for the
+    smoothest in the first block. The first two fall together, slowly; the smoothest is far below at every depth."""
     if (nothing := _nothing(table)) is not None:
         return nothing
     names, look = _networks(table), plots.styles(table.assign(what=table["what"].where(

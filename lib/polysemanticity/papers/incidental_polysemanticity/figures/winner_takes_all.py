@@ -12,10 +12,10 @@ USED, SHARED = "neurons in use per feature", "polysemantic neurons ÷ exact coun
 def figx_winner_takes_all(table: pd.DataFrame) -> Figure:
     """Left: how many neurons a feature uses, for six activation functions with two neurons for every feature, at the
     start (crosses) and at the end of training without and with the regularization, with and without LayerNorm. Right:
-    polysemantic neurons of the same networks relative to the exact count. Without
-    regularization and LayerNorm softmax alone uses fewer neurons than at the start; with the regularization functions
-    use about one, linear and top-4 codes behind a LayerNorm two. Linear and
-    top-4 codes then share neurons; without the regularization SoLU, top-4 and softmax codes share most."""
+    polysemantic neurons of the same networks relative to the exact count. Without regularization and LayerNorm softmax
+    alone uses fewer neurons than at the start; with the regularization functions use about one, linear and top-4 codes
+    behind a LayerNorm two. Linear and top-4 codes then share neurons; without the regularization SoLU, top-4 and
+    softmax codes share most."""
     seen = table[table["neurons per feature"] == 2]
     look = plots.styles(seen[seen["what"] == "measured"], "arm")
     fig, panels = plt.subplots(1, 2, figsize=(8, 5), sharey=True)
