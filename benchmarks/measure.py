@@ -85,6 +85,22 @@ class Kernel(NamedTuple):
     gap: float  # seconds ÷ the higher floor
 
 
+class Floor(NamedTuple):
+    """A worker's longest result beside the least that its products and the starts of its operations take."""
+
+    name: str
+    share: float  # of the time of all workers of a run
+    n_results: int  # of the worker in that run
+    seconds: float  # of the longest result, alone in one thread
+    operations: float  # in products and decompositions
+    starts: int  # operations that torch is asked for
+    products_floor: float  # seconds
+    starts_floor: float  # seconds
+    gap: float  # seconds ÷ both floors together
+    in_products: float  # share of the seconds
+    in_others: float  # share of the seconds in the other operations of torch
+
+
 @dataclass(frozen=True)
 class Result:
     """What a case measured; None or an empty text is left out of the table. Seconds, bytes."""
@@ -101,6 +117,7 @@ class Result:
     theirs_accuracy: str = ""
     growth: tuple[Growth, ...] = ()
     kernels: tuple[Kernel, ...] = ()
+    floors: tuple[Floor, ...] = ()
     profile: tuple[tuple[str, float], ...] = ()  # of ours: what takes the time, as shares of it
     note: str = ""
 

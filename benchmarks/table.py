@@ -34,6 +34,13 @@ def _section(result: Mapping) -> str:
             "| kernel | numbers | operations | bytes | floor: operations | floor: bytes | measured | ÷ higher floor |"
         )
         lines += ["", head, "|---" * 8 + "|", *floors]
+    above = [_above(worker) for _, case in cases for worker in case.get("floors", ())]
+    if above:
+        head = (
+            "| worker | share of a run | results | longest, alone | operations in products | floor: products "
+            "| floor: starts | ÷ floor | in products | in torch's other operations | in numpy, scipy and Python |"
+        )
+        lines += ["", head, "|---" * 11 + "|", *above]
     grown = [_growth(case, g) for _, case in cases for g in case.get("growth", ())]
     if grown:
         lines += ["", "| growth of | with | sizes | exponent | expected |", "|---" * 5 + "|", *grown]
@@ -86,6 +93,24 @@ def _note(case: Mapping) -> str:
 def _floors(k: Mapping) -> str:
     seconds = (_short(k[name]) for name in ("operations_floor", "bytes_floor", "seconds"))
     return _line([k["name"], k["kind"], f"{k['operations']:.2g}", f"{k['n_bytes']:.2g}", *seconds, f"{k['gap']:.3g}"])
+
+
+def _above(worker: Mapping) -> str:
+    seconds = (_short(worker[name]) for name in ("products_floor", "starts_floor"))
+    inside = worker["in_products"], worker["in_others"]
+    shares = (f"{share:.0%}" for share in (*inside, max(1 - sum(inside), 0.0)))
+    return _line(
+        [
+            f"`{worker['name']}`",
+            f"{worker['share']:.1%}",
+            f"{worker['n_results']:,}",
+            _short(worker["seconds"]),
+            f"{worker['operations']:.2g}",
+            *seconds,
+            f"{worker['gap']:.3g}",
+            *shares,
+        ]
+    )
 
 
 def _times(spread: Mapping) -> str:

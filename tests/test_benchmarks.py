@@ -9,10 +9,11 @@ import time
 import numpy as np
 import pytest
 import torch
+import toy_worker
 
 from benchmarks import __main__ as command
-from benchmarks import gpu, growth, measure, roofline, run_all, scaling, spectra, table, vae
-from polysemanticity.base import paths, streams
+from benchmarks import floors, gpu, growth, measure, roofline, run_all, scaling, spectra, table, vae
+from polysemanticity.base import codedigest, paths, streams
 from polysemanticity.engine import store
 from polysemanticity.networks import resnet_vae
 
@@ -239,3 +240,37 @@ def test_the_expected_rates_are_those_of_the_page_and_what_binds_is_the_slowest(
     work = roofline.Work("", operations=20.0, kind="float32", n_bytes=8.0, kernels=1e6, makes=1, unit="steps")
     assert roofline.seconds(work, card) == (pytest.approx(5.0), "launches")
     assert roofline.seconds(work._replace(kernels=1), card) == (pytest.approx(4.0), "products")
+
+
+def test_products_of_torch_and_numpy_are_counted_each_once():
+    a, b, w = torch.randn(5, 7, requires_grad=True), torch.randn(7, 3), torch.randn(2, 4, 5)
+    counted, x = floors.Counted(), np.ones((4, 5))
+    with counted.counting():
+        (a @ b).sum().backward()  # forward, and the gradient of a
+        w @ w.mT  # one triangle
+        with torch.inference_mode():
+            torch.nn.functional.linear(b, torch.randn(2, 3))
+        torch.linalg.svdvals(torch.randn(6, 3))
+        torch.linalg.qr(torch.randn(6, 3))
+        torch.linalg.eigvalsh(torch.eye(6, dtype=torch.float64))
+        np.linalg.eigvalsh(np.eye(6))
+        np.matmul(x, np.ones((5, 6)))
+        np.matmul(x, x.T)
+    assert counted.products["float32"] == 2 * (2 * 5 * 7 * 3) + 2 * 4 * 4 * 5 + 2 * 7 * 3 * 2 + (216 - 36) + (108 - 18)
+    assert counted.products["float64"] == 2 * 288 + 2 * 4 * 5 * 6 + 4 * 4 * 5
+    assert counted.starts > 8 and counted.in_products > 0 and counted.in_others > 0
+    before = counted.starts
+    a @ b, np.linalg.eigvalsh(np.eye(2))
+    assert counted.starts == before and counted.products["float64"] == 2 * 288 + 320
+
+
+def test_a_workers_longest_result_stands_for_it_and_results_of_other_code_do_not(tmp_path):
+    worker, name = toy_worker.draw, f"{toy_worker.__name__}.draw"
+    same = {"worker": name, "config": {"scale": 1}, "device": "cpu", "threads": 1, "code": codedigest.digest(worker)}
+    for seed, seconds, code in ((0, 1.0, None), (1, 3.0, None), (2, 9.0, "another")):
+        identity = same | {"seed": seed, "seconds": seconds} | ({"code": code} if code else {})
+        path = tmp_path / "draw" / f"{store.key(identity)}.npz"
+        path.parent.mkdir(exist_ok=True)
+        store.write(path, store.pack({"y": 1}, identity))
+    (found,) = floors.longest(tmp_path)
+    assert found.call.seed == 1 and found.n_results == 2 and found.seconds == 4.0

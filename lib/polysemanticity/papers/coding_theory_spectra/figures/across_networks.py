@@ -37,7 +37,6 @@ def figx_slope_prediction(table: pd.DataFrame) -> Figure:
         plots.lines(ax, plots.part(rows, what="corrected"), "dropout rate p", y="exponent a", look=look)
         measured = plots.part(rows, what="measured")
         plots.lines(ax, measured, "dropout rate p", y="exponent a", look=look, markers=True)
-        layers = "9 layers" if networks == "ResNet-VAE" else "2 layers"
-        ax.set(title=networks, xlabel="dropout rate p", ylabel=f"exponent a, mean of {layers}", ylim=(0, None))
+        ax.set(title=networks, xlabel="dropout rate p", ylabel="exponent a, mean over layers", ylim=(0, None))
         ax.legend(loc="lower left")
     return fig

@@ -29,6 +29,6 @@ def figx_noise_needed(table: pd.DataFrame) -> Figure:
     plots.points(ratios, rows.assign(place=rows["case"].map(cases.index)), "place", horizontal=True, dodge=0.3)
     ratios.axvline(1, **plots.CONTROL_LINE)
     ratios.set_yticks(range(len(cases)), cases)
-    ratios.set(xlabel=family.RATIO, title="Robust, and less polysemantic", xlim=(0, 1.1), ylim=(-0.6, len(cases) - 0.4))
+    ratios.set(xlabel=family.RATIO, title="With noise, at equal loss", xlim=(0, 1.1), ylim=(-0.6, len(cases) - 0.4))
     fig.legend(*ratios.get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize="small")
     return fig

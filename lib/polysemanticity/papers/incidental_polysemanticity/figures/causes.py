@@ -47,7 +47,7 @@ def figx_hidden(table: pd.DataFrame) -> Figure:
     plots.bars(ax, rows, "network", "series", look=look, horizontal=True)
     drawing.levels(ax, plots.part(table, what="corrected"), look=look, vertical=True)
     kept = rows.groupby("network", sort=False)["features kept"].min()
-    ax.set_yticks(range(len(kept)), [f"{name}{'' if k > 0.99 else f' ({k:.0%} kept)'}" for name, k in kept.items()])
+    ax.set_yticks(range(len(kept)), [f"{name}{'' if k > 0.99 else f' (≥ {k:.0%} kept)'}" for name, k in kept.items()])
     ax.invert_yaxis()
     ax.set(xlabel="count ÷ exact count; 95 % intervals over networks")
     ax.set_title(_hidden_title(rows))
