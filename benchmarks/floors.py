@@ -127,7 +127,6 @@ class Longest(NamedTuple):
     """What a worker took in a run: all its results together, and the call whose result took longest."""
 
     call: workers.Call
-    threads: int
     n_results: int
     seconds: float  # of all results, as they were computed: side by side
 
@@ -143,7 +142,7 @@ def longest(results: Path) -> list[Longest]:
     for name, some in found.items():
         one = max(some, key=lambda identity: identity["seconds"])
         call = workers.Call(_worker(name), one["config"], one["seed"])
-        taken.append(Longest(call, one["threads"], len(some), sum(identity["seconds"] for identity in some)))
+        taken.append(Longest(call, len(some), sum(identity["seconds"] for identity in some)))
     return sorted(taken, key=lambda worker: -worker.seconds)
 
 
@@ -161,8 +160,6 @@ def floor(worker: Longest, whole: float) -> Floor:
     began = time.perf_counter()
     _computed(worker)
     seconds = time.perf_counter() - began
-    products = sum(operations / _rate(kind) for kind, operations in counted.products.items())
-    starts = counted.starts * _start()
     return Floor(
         name=workers.name(worker.call.worker),
         share=worker.seconds / whole,
@@ -170,9 +167,8 @@ def floor(worker: Longest, whole: float) -> Floor:
         seconds=seconds,
         operations=float(sum(counted.products.values())),
         starts=counted.starts,
-        products_floor=products,
-        starts_floor=starts,
-        gap=seconds / (products + starts),
+        products_floor=sum(operations / _rate(kind) for kind, operations in counted.products.items()),
+        starts_floor=counted.starts * _start(),
         in_products=min(counted.in_products / seconds, 1.0),
         in_others=min(counted.in_others / seconds, 1.0),
     )
@@ -181,7 +177,7 @@ def floor(worker: Longest, whole: float) -> Floor:
 def _computed(worker: Longest) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
-        runtime.threads(worker.threads),
+        runtime.threads(1),
         runtime.exact("cpu"),
         checkpoints.kept(Path(folder)),
     ):
@@ -212,7 +208,7 @@ def distances(quick: bool) -> Result:
     """Every worker of the last run beside its floor."""
     if quick:
         calls = workers.calls("feature_capacity")[:2]
-        taken = [Longest(call, 1, 1, 1.0) for call in calls]
+        taken = [Longest(call, 1, 1.0) for call in calls]
     else:
         taken = longest(paths.cache() / "results")
     check(bool(taken), "results of the present code in the store", len(taken), "some: run ./run_all.sh before")
@@ -220,8 +216,8 @@ def distances(quick: bool) -> Result:
     found = []
     for worker in taken:
         found.append(floor(worker, whole))
-        print(f"{found[-1].name} {found[-1].gap:.3g}×", end=" ", flush=True)
-    gap = sum(one.share for one in found) / sum(one.share / one.gap for one in found)
+        print(found[-1].name, end=" ", flush=True)
+    gap = 1 / sum(one.share * (one.products_floor + one.starts_floor) / one.seconds for one in found)
     return Result(
         met=quick or gap <= WHOLE,
         measured=f"{gap:.2g}× over {len(found)} workers, each weighted by its share of the time",

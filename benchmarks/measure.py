@@ -95,8 +95,7 @@ class Floor(NamedTuple):
     operations: float  # in products and decompositions
     starts: int  # operations that torch is asked for
     products_floor: float  # seconds
-    starts_floor: float  # seconds
-    gap: float  # seconds ÷ both floors together
+    starts_floor: float  # seconds, to be added
     in_products: float  # share of the seconds
     in_others: float  # share of the seconds in the other operations of torch
 

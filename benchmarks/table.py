@@ -96,7 +96,7 @@ def _floors(k: Mapping) -> str:
 
 
 def _above(worker: Mapping) -> str:
-    seconds = (_short(worker[name]) for name in ("products_floor", "starts_floor"))
+    floors = worker["products_floor"], worker["starts_floor"]  # both 0 where all is numpy's and scipy's
     inside = worker["in_products"], worker["in_others"]
     shares = (f"{share:.0%}" for share in (*inside, max(1 - sum(inside), 0.0)))
     return _line(
@@ -106,8 +106,8 @@ def _above(worker: Mapping) -> str:
             f"{worker['n_results']:,}",
             _short(worker["seconds"]),
             f"{worker['operations']:.2g}",
-            *seconds,
-            f"{worker['gap']:.3g}",
+            *map(_short, floors),
+            f"{worker['seconds'] / sum(floors):.3g}" if any(floors) else "nothing counted",
             *shares,
         ]
     )

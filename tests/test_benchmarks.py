@@ -274,3 +274,9 @@ def test_a_workers_longest_result_stands_for_it_and_results_of_other_code_do_not
         store.write(path, store.pack({"y": 1}, identity))
     (found,) = floors.longest(tmp_path)
     assert found.call.seed == 1 and found.n_results == 2 and found.seconds == 4.0
+
+
+def test_a_worker_of_which_nothing_is_counted_has_a_row_too():
+    worker = measure.Floor("of.numpy", 0.5, 3, 2.0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)._asdict()
+    assert "| nothing counted | 0% | 0% | 100% |" in table._above(worker)
+    assert "| 4 | 25% | 0% | 75% |" in table._above(worker | {"products_floor": 0.5, "in_products": 0.25})
