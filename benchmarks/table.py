@@ -9,6 +9,7 @@ warm-up. Times are wall seconds, median [range]; *faster* is the other way's tim
 Memory is the peak beyond the inputs. A kernel's floors are its operations at the rate of this machine in matrix
 products of the same numbers, and its bytes at the bandwidth of a copy. Generated; do not edit.
 """
+COUNTED = 0.1  # the least share of a worker's time in counted operations with which its floor says anything
 
 
 def page(machines: Mapping[str, Mapping]) -> str:
@@ -97,18 +98,19 @@ def _floors(k: Mapping) -> str:
 
 def _above(worker: Mapping) -> str:
     floors = worker["products_floor"], worker["starts_floor"]  # both 0 where all is numpy's and scipy's
-    inside = worker["in_products"], worker["in_others"]
-    shares = (f"{share:.0%}" for share in (*inside, max(1 - sum(inside), 0.0)))
+    counted = worker["in_products"], worker["in_others"]
+    bounded = any(floors) and sum(counted) >= COUNTED
+    inside = [share / max(sum(counted), 1.0) for share in counted]  # counting many small operations lengthens them
     return _line(
         [
             f"`{worker['name']}`",
-            f"{worker['share']:.1%}",
+            f"{worker['share']:.1%}" if worker["share"] >= 0.0005 else "< 0.1%",
             f"{worker['n_results']:,}",
             _short(worker["seconds"]),
             f"{worker['operations']:.2g}",
             *map(_short, floors),
-            f"{worker['seconds'] / sum(floors):.3g}" if any(floors) else "nothing counted",
-            *shares,
+            f"{worker['seconds'] / sum(floors):.3g}" if bounded else "too little counted",
+            *(f"{share:.0%}" for share in (*inside, max(1 - sum(inside), 0.0))),
         ]
     )
 

@@ -278,5 +278,8 @@ def test_a_workers_longest_result_stands_for_it_and_results_of_other_code_do_not
 
 def test_a_worker_of_which_nothing_is_counted_has_a_row_too():
     worker = measure.Floor("of.numpy", 0.5, 3, 2.0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)._asdict()
-    assert "| nothing counted | 0% | 0% | 100% |" in table._above(worker)
+    assert "| too little counted | 0% | 0% | 100% |" in table._above(worker)
     assert "| 4 | 25% | 0% | 75% |" in table._above(worker | {"products_floor": 0.5, "in_products": 0.25})
+    assert "| too little counted | 5% | 0% | 95% |" in table._above(worker | {"products_floor": 1e-6, "in_products": 0.05})
+    slowed = {"products_floor": 0.5, "in_products": 0.6, "in_others": 0.6}  # by the counting
+    assert "| 4 | 50% | 50% | 0% |" in table._above(worker | slowed)
