@@ -280,6 +280,7 @@ def test_a_worker_of_which_nothing_is_counted_has_a_row_too():
     worker = measure.Floor("of.numpy", 0.5, 3, 2.0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)._asdict()
     assert "| too little counted | 0% | 0% | 100% |" in table._above(worker)
     assert "| 4 | 25% | 0% | 75% |" in table._above(worker | {"products_floor": 0.5, "in_products": 0.25})
-    assert "| too little counted | 5% | 0% | 95% |" in table._above(worker | {"products_floor": 1e-6, "in_products": 0.05})
+    hardly = {"products_floor": 1e-6, "in_products": 0.05}
+    assert "| too little counted | 5% | 0% | 95% |" in table._above(worker | hardly)
     slowed = {"products_floor": 0.5, "in_products": 0.6, "in_others": 0.6}  # by the counting
     assert "| 4 | 50% | 50% | 0% |" in table._above(worker | slowed)
