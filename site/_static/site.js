@@ -1,4 +1,4 @@
-// What depends on the width of the window, and names for what the theme leaves without one.
+// What depends on the width of the window, names for what the theme leaves without one, and numbers in one piece.
 const WIDE = ".bd-article table, .bd-article pre, .pst-scrollable-table-container, mjx-container, .bd-article dt.sig";
 
 // whatever scrolls sideways can be reached and scrolled by keyboard, whenever it begins to: a narrower window, a font
@@ -18,6 +18,9 @@ document.addEventListener("DOMContentLoaded", () => {
   // a button that shows its name needs no other
   for (const button of document.querySelectorAll("button[aria-label]"))
     if (button.textContent.trim()) button.removeAttribute("aria-label");
+  // a number such as 1e-16 is not broken at its minus sign
+  for (const cell of document.querySelectorAll(".bd-article td"))
+    if (/\de-\d/.test(cell.textContent) && cell.textContent.length < 25) cell.style.whiteSpace = "nowrap";
   for (const element of document.querySelectorAll(WIDE))
     for (const box of [element, ...element.children]) resized.observe(box);
   reach();

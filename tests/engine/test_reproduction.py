@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from polysemanticity import claims
 from polysemanticity.base import paths
 from polysemanticity.engine import reproduction
 
@@ -25,6 +26,11 @@ ROW = {
     "measured": {"slope": 2.0, "gap": None},
     "interval": {"slope": [1.5, 2.5], "gap": [0.0, None]},
     "note": "At 0.50 of 16 networks, 1e-15 below",
+    "error": "95 % t interval",
+    "scale": "16 networks",
+    "bands": {"printed": {"slope": [1.0, 3.0]}, "corrected": {}},
+    "correction": "",
+    "blind": True,
 }
 
 
@@ -124,7 +130,10 @@ def test_a_claim_that_is_not_published_yet_is_no_table():
 
 @pytest.fixture
 def places(tmp_path, monkeypatch):
-    """A run's staging folder and what is published: a figure that agrees, one that does not, one drawn by other code."""
+    """A run's staging folder and what is published: a figure that agrees, one that does not, one drawn by other code.
+
+    What is published of the claims was shown by code of then.
+    """
     monkeypatch.setenv("POLYSEMANTICITY_HOME", str(tmp_path / "published"))
     for name, size, code in (("staging", 1e-12, "new code"), ("published", 0.0, "old code")):
         folder = tmp_path / name / "figures" / "toy"
@@ -156,8 +165,9 @@ def test_what_agrees_is_left_as_published_and_what_does_not_is_named(places):
     assert rows[0]["measured"]["slope"] == 2.0 and rows[1]["note"] == "staging"
     shown = [cell.outputs[0].data for cell in nbformat.read(staging / "01_toy.ipynb", as_version=4).cells]
     assert [next(iter(data.values())) for data in shown] == [
-        "published fig1", "staging fig2", "staging fig3", "published", "found 0.500", "by staging"
+        "published fig1", "staging fig2", "staging fig3", claims.shown(rows[0]), "found 0.500", "by staging"
     ]  # fmt: skip
+    assert dict(shown[3]) == {"text/markdown": claims.shown(rows[0]), "text/plain": "TO-01: holds"}
     lines = reproduction.told(found)
     assert lines[:2] == [
         "2 of 3 tables agree with the published ones (largest difference 1e-12)",

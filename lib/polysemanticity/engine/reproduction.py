@@ -159,7 +159,7 @@ def settle(staging: Path, slug: str, executed: Path, place: Path) -> list[Compar
         )
     published = place / "docs" / executed.name
     if published.exists():
-        _settle_outputs(executed, published, {"figure": set(kept), "claim": same})
+        _settle_outputs(executed, published, set(kept), {name: known[name] for name in same})
     return found
 
 
@@ -182,8 +182,12 @@ def _drawn_alike(new: Path, old: Path) -> bool:
     )
 
 
-def _settle_outputs(executed: Path, published: Path, same: Mapping[str, set[str]]) -> None:
-    """Put back the published outputs of an executed notebook that show what agrees, or read alike."""
+def _settle_outputs(executed: Path, published: Path, kept: set[str], rows: Mapping[str, dict]) -> None:
+    """Put back the published outputs of an executed notebook: pictures that are kept, and texts that read alike.
+
+    A claim that agrees is shown with its published row, as the present code shows it.
+    """
+    from polysemanticity import claims
     from polysemanticity.engine import execute
 
     try:
@@ -192,21 +196,32 @@ def _settle_outputs(executed: Path, published: Path, same: Mapping[str, set[str]
         return
     known = {cell.id: cell for cell in theirs.cells if cell.cell_type == "code"}
     for cell in ours.cells:
+        if cell.cell_type != "code":
+            continue
+        for output in cell.outputs:
+            claim = _mark(output).get("claim")
+            if claim in rows:
+                output["data"], _ = claims.Row(rows[claim])._repr_mimebundle_()
         before = known.get(cell.id)
-        if cell.cell_type != "code" or before is None or len(cell.outputs) != len(before.outputs):
+        if before is None or len(cell.outputs) != len(before.outputs):
             continue
         for k, (output, old) in enumerate(zip(cell.outputs, before.outputs, strict=True)):
-            if _shows_alike(output, old, same):
+            if _shows_alike(output, old, kept):
                 cell.outputs[k] = old
     executed.write_text(execute.text(ours), encoding="utf-8")
 
 
-def _shows_alike(output: Mapping, old: Mapping, same: Mapping[str, set[str]]) -> bool:
-    mark = output.get("metadata", {}).get("polysemanticity")
-    if mark != old.get("metadata", {}).get("polysemanticity") or output["output_type"] != old["output_type"]:
+def _mark(output: Mapping) -> Mapping[str, str]:
+    """Which figure or claim an output shows, if any."""
+    return output.get("metadata", {}).get("polysemanticity", {})
+
+
+def _shows_alike(output: Mapping, old: Mapping, kept: set[str]) -> bool:
+    mark = _mark(output)
+    if mark != _mark(old) or output["output_type"] != old["output_type"]:
         return False
     if mark:
-        return all(name in same.get(kind, ()) for kind, name in mark.items())
+        return mark.get("figure") in kept
     data, before = output.get("data", {}), old.get("data", {})
     texts = [key for key in data if key.startswith("text/")]
     return set(data) == set(before) == set(texts) and all(_reads_alike(data[key], before[key]) for key in texts)
