@@ -162,12 +162,13 @@ def measured_text(row: Mapping) -> str:
     parts = []
     for quantity, value in row["measured"].items():
         low, high = ends(row, quantity)
-        interval = "" if {low, high} == {_value(value)} else f" [{low}, {high}]"
-        parts.append(f"{quantity}: {_value(value)}{interval}")
+        interval = "" if {low, high} == {value_text(value)} else f" [{low}, {high}]"
+        parts.append(f"{quantity}: {value_text(value)}{interval}")
     return "; ".join(parts)
 
 
-def _value(value: float | None) -> str:
+def value_text(value: float | None) -> str:
+    """Return a measured value in three digits; None, which no network identified, in words."""
     return "not identified" if value is None else short(value)
 
 
@@ -185,11 +186,11 @@ def shown(row: Mapping) -> str:
         low, high = ends(row, quantity)
         interval = "" if low == high else f"{low} … {high}"
         if quantity not in rules:
-            table.append(f"| {_cell(quantity)} | {_value(value)} | {interval} | not judged |")
+            table.append(f"| {_cell(quantity)} | {value_text(value)} | {interval} | not judged |")
             continue
         least, most = rules[quantity]
         band = _band_text(-math.inf if least is None else least, math.inf if most is None else most)
-        table.append(f"| {_cell(quantity)} | {_value(value)} | {interval} | {_cell(band)} |")
+        table.append(f"| {_cell(quantity)} | {value_text(value)} | {interval} | {_cell(band)} |")
     head = f"**{row['id']} {MARKS[row['verdict']]} {row['verdict']}**: {row['claim']}."
     corrected = f"Corrected: {row['correction']}." if row["verdict"] == CORRECTED else ""
     blind = "" if row["blind"] else f"Not blind: {row['known']}."

@@ -286,6 +286,18 @@ def test_a_claim_is_explained_by_what_its_section_says(cells, explained):
     assert audits.explanations(document) == explained
 
 
+def test_what_no_network_identified_is_said_in_words():
+    paper = audits.papers()["coding_theory_spectra"]
+    claim, row = next(iter(paper.CLAIMS.items()))
+    rule = next(iter(paper.CLAIMS[claim].rule))
+    lost = {"measured": {rule: None}, "interval": {rule: [None, None]}}
+    assert f"| {audits.text(rule)} | not identified | −∞ … ∞ |" in audits._measured(row, lost)
+
+
+def test_names_in_a_text_are_code():
+    assert audits.text("ours (`flow.x_i`), x_i * 2") == r"ours (`flow.x_i`), $x_{i}$ \* 2"
+
+
 def test_text_is_shown_as_it_is():
     assert audits.text("|a|* $x$ [b]") == r"\|a\|\* \$x\$ \[b\]"
 

@@ -244,7 +244,7 @@ def _measured(claim: claims.Claim, row: Mapping) -> str:
         low, high = claims.ends(row, quantity)
         interval = "" if low == high else f"{low} … {high}"
         lines.append(
-            [text(quantity), claims.short(value), interval, *(_band(rule, quantity) for rule in rules.values())]
+            [text(quantity), claims.value_text(value), interval, *(_band(rule, quantity) for rule in rules.values())]
         )
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) if row["measured"] else ""
 

@@ -17,6 +17,7 @@ THUMBNAIL = 480  # pixels
 FILES = {"PDF": "pdf", "table": "csv", "made from": "json"}
 SYMBOLS = {"<=": "≤", ">=": "≥", "-alpha": "−α", "alpha": "α"}
 POWER = re.compile(r"(?<![\w.`])([A-Za-zα-ωΑ-Ω]|\d+(?:\.\d+)?)([\^_])(-?\w{1,5})(?!\w)")  # x_i, 0.9^i, i^-a
+CODE = re.compile(r"(`[^`]+`)")
 
 
 def escaped(plain: str) -> str:
@@ -25,7 +26,11 @@ def escaped(plain: str) -> str:
 
 
 def text(plain: str) -> str:
-    """Return plain text as Markdown in which powers, indices and named symbols are typeset."""
+    """Return plain text as Markdown in which powers, indices and named symbols are typeset, and `names` are code."""
+    return "".join(part if part[:1] == "`" else _typeset(part) for part in CODE.split(plain))
+
+
+def _typeset(plain: str) -> str:
     for name, symbol in SYMBOLS.items():
         plain = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", symbol, plain)
     pieces, end = [], 0
